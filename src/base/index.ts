@@ -1,0 +1,15 @@
+/** base: what everything else may use. It knows nothing of proxies but their failure codes and limits. */
+export { invariant } from './assert.ts';
+export { type Clock, FakeClock, systemClock } from './clock.ts';
+export { formatDuration, parseDuration } from './duration.ts';
+export {
+  cureOf,
+  FAILURE_KINDS,
+  type Failure,
+  type FailureKind,
+  failure,
+  type Origin,
+  type Retry,
+} from './failure.ts';
+export { LIMITS } from './limits.ts';
+export { TICK_MS, Timer, type TimerOwner, TimerWheel } from './timer-wheel.ts';

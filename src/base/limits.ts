@@ -1,0 +1,129 @@
+/**
+ * Every bound in one place, each with its reason. What a user can change is a default here and a
+ * field of the configuration; the rest are bounds that no correct peer meets.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const LIMITS = {
+  // Messages. nginx and Node allow 8 and 16 KiB of headers, Envoy 60 KiB: meshes carry large tokens.
+  requestLineBytes: 16 * KIB,
+  headerBytes: 60 * KIB,
+  headerCount: 100,
+  trailerBytes: 8 * KIB,
+  trailerCount: 32,
+  /** Digits of a chunk size: 2^52 bytes in one chunk is beyond any body. */
+  chunkSizeDigits: 13,
+  chunkExtensionBytes: 1 * KIB,
+  /** Sum of chunk extension bytes in one message: an attacker's cheapest way to make us work for nothing. */
+  chunkExtensionBytesTotal: 16 * KIB,
+  /** Interim (1xx) answers to one request; a correct origin sends a handful. */
+  informationalResponses: 16,
+  /** Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for at least one). */
+  leadingEmptyLines: 4,
+
+  // Memory per exchange. Envoy buffers 1 MiB a direction; 64 KiB is Linkerd's replay cap.
+  /** Unsent bytes on one socket above which its source is paused. */
+  highWaterBytes: 256 * KIB,
+  /** Bytes kept of a request body so that it can be sent again; over it the retry is abandoned and counted. */
+  replayBytes: 64 * KIB,
+  /** Bytes of following requests that a pipelining client may have parked with us. */
+  pipelinedBytes: 64 * KIB,
+
+  // Connections.
+  downstreamConnectionsPerWorker: 20_000,
+  requestsPerConnection: 1_000_000,
+  /** Idle upstream connections one worker keeps for one endpoint. */
+  idleConnectionsPerEndpoint: 256,
+  /** Connections that wait to be accepted; the kernel caps it at net.core.somaxconn. */
+  listenBacklog: 4_096,
+  /** Bytes read to tell TLS from HTTP; a TLS record header is 5. */
+  detectBytes: 5,
+
+  // Waits, in milliseconds.
+  headerTimeoutMs: 10_000,
+  tlsHandshakeTimeoutMs: 10_000,
+  downstreamIdleTimeoutMs: 300_000,
+  upstreamIdleTimeoutMs: 60_000,
+  streamIdleTimeoutMs: 300_000,
+  requestTimeoutMs: 15_000,
+  connectTimeoutMs: 1_000,
+  drainTimeoutMs: 5_000,
+  /** How long an answered connection that the client still writes to is read and thrown away (lingering close). */
+  lingerMs: 1_000,
+  lingerBytes: 1 * MIB,
+  /** How long an upstream connection closed to hand its slot over may take to be closed by the peer too. */
+  gracefulCloseMs: 250,
+
+  // Tables.
+  services: 16_384,
+  endpoints: 65_536,
+  listeners: 256,
+  workers: 64,
+  routes: 65_536,
+
+  // TLS.
+  /** Endpoints of one service of which one worker keeps a session; the one used longest ago goes. */
+  tlsSessionsPerService: 1_024,
+  /** A session holds the endpoint's certificate chain, 1 to 3 KiB; a larger one is not worth its memory. */
+  tlsSessionBytes: 16 * KIB,
+  /** A certificate, key or CA file; the bundle of all public CAs has 230 KiB. */
+  secretFileBytes: 4 * MIB,
+
+  // Telemetry.
+  /** Finished records a worker holds before it hands them over. */
+  recordsPerBatch: 256,
+  /** Batches under way to the supervisor per worker; beyond it records are dropped and counted. */
+  batchesInFlight: 16,
+  tracesKept: 512,
+  spansPerTraceKept: 256,
+  decisionsKept: 4_096,
+  spanQueue: 8_192,
+  accessLogBufferBytes: 4 * MIB,
+  /** Spans kept over all traces: 2 KB each, 6 KB with the longest texts, so 16 MB of traces, 48 at worst. */
+  spansKept: 8_192,
+  /** Decision records a worker hands over per second: the store keeps 4,096, and refusing must stay cheap. */
+  decisionsPerSecond: 1_000,
+  /** Characters kept of one text that a client chose (path, user agent), in records and log lines. */
+  recordedTextChars: 1_024,
+  /** Characters of an x-request-id that is passed on; a UUID has 36. */
+  requestIdChars: 128,
+  metricSeriesPerWorker: 20_000,
+  /** How long the series of a removed service stay on /metrics: two scrapes at Prometheus' slowest usual pace. */
+  removedSeriesMs: 120_000,
+
+  // Supervision.
+  heartbeatMs: 250,
+  watchdogMs: 10_000,
+  configFileBytes: 16 * MIB,
+  /** YAML nodes of a configuration with its aliases expanded: ten times that of 50,000 endpoints. */
+  configNodes: 2_000_000,
+  /** Nesting of a configuration; the deepest field stands at 10. */
+  configDepth: 64,
+  /** Faults listed of one configuration; beyond it only their number is told. */
+  configFaults: 500,
+  /** Instructions of a compiled regular expression: re2js then stays under 3 ms on the longest request line. */
+  regexInstructions: 2_000,
+  directResponseBytes: 64 * KIB,
+  /** Addresses taken of one DNS name. */
+  dnsAddresses: 1_024,
+  adminBodyBytes: 64 * KIB,
+  /** Open connections to the admin server: people, probes and scrapers need a few. */
+  adminConnections: 256,
+  /** How long a worker may take from its start until it listens; loading the code takes about 0.2 s on an idle core. */
+  workerStartMs: 30_000,
+  /** How long a worker told to end may take. A thread that cannot be interrupted holds on for ever. */
+  workerEndMs: 5_000,
+  /** Wait before a worker that keeps failing is started again; doubles from the first to the second. */
+  restartBackoffMinMs: 1_000,
+  restartBackoffMaxMs: 30_000,
+  /** A worker that lived so long is not in a crash loop. */
+  restartStableMs: 60_000,
+  /** Active health checks under way at once; further ones wait their turn, so that a large mesh is checked later, not harder. */
+  healthChecksInFlight: 128,
+  /** Bytes of a health answer that are read before the connection is dropped. */
+  healthBodyBytes: 64 * KIB,
+  /** How long a new configuration waits for the first checks of its new endpoints. */
+  healthFirstCheckMs: 3_000,
+} as const;

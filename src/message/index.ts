@@ -1,0 +1,17 @@
+/** message: what codecs, router, pools and telemetry all speak. */
+
+export { FieldSet } from './field-set.ts';
+export type { BodyKind, RequestHead, ResponseHead } from './head.ts';
+export { type FieldName, HeaderList } from './headers.ts';
+export { HOP_BY_HOP, stripHopByHop } from './hop-by-hop.ts';
+export { H, type KnownName, nameIdOf, nameIdOfBytes, nameOfId } from './names.ts';
+export type {
+  AcceptRequest,
+  ConnectionFacts,
+  DownstreamHandler,
+  DownstreamStream,
+  PeerCertificate,
+  TlsFacts,
+  UpstreamHandler,
+  UpstreamStream,
+} from './stream.ts';
