@@ -1,0 +1,226 @@
+/**
+ * A snapshot in the shape of the configuration file, with every default spelled out: what `/config` shows
+ * and what one pastes into a file to say the same again. A snapshot names certificates and holds none,
+ * so there is no key to leave out; where a certificate's key file lies is not shown either.
+ */
+import { formatDuration } from '../base/index.ts';
+import type { ListenerTls, UpstreamTls } from './secrets.ts';
+import type {
+  FilterConfig,
+  ListenerConfig,
+  NodeSettings,
+  PathModifier,
+  RetryConfig,
+  RouteConfig,
+  RuleConfig,
+  ServiceConfig,
+  Snapshot,
+} from './snapshot.ts';
+
+export type Rendered = Readonly<Record<string, unknown>>;
+
+/** Plain data for JSON or YAML. Sections that are off are absent. */
+export function renderConfig(snapshot: Snapshot): Rendered {
+  return {
+    listeners: snapshot.listeners.map(listener),
+    routes: snapshot.routes.map(route),
+    services: snapshot.services.map(service),
+    ...node(snapshot.node),
+  };
+}
+
+function node(settings: NodeSettings): Rendered {
+  const { tracing, admin, accessLog } = settings;
+  return {
+    tracing: {
+      sampling: `${Number((tracing.sampling * 100).toPrecision(12))}%`,
+      serviceName: tracing.serviceName,
+      propagation: tracing.propagation,
+      ...given('otlp', tracing.otlpEndpoint, (endpoint) => ({ endpoint })),
+    },
+    ...given('accessLog', accessLog.path, (path) => ({ path })),
+    admin: { address: address(admin.host, admin.port) },
+    workers: settings.workers,
+    drainTimeout: formatDuration(settings.drainTimeoutMs),
+  };
+}
+
+function listener(config: ListenerConfig): Rendered {
+  return {
+    name: config.name,
+    address: address(config.host, config.port),
+    protocol: config.protocol,
+    ...given('tls', config.tls, listenerTls),
+    pathNormalization: config.pathNormalization,
+    trustedHops: config.trustedHops,
+    timeouts: { header: formatDuration(config.headerTimeoutMs), idle: formatDuration(config.idleTimeoutMs) },
+    limits: {
+      maxHeaderBytes: config.maxHeaderBytes,
+      maxRequestBytes: config.maxRequestBytes,
+      maxConnections: config.maxConnections,
+    },
+  };
+}
+
+function listenerTls(tls: ListenerTls): Rendered {
+  return {
+    certificates: tls.certificates.map((name) => ({ certFile: fileOf(name) })),
+    clientAuth: tls.clientAuth,
+    ...given('clientCaFile', tls.clientCa, fileOf),
+    minProtocolVersion: tls.minProtocolVersion,
+  };
+}
+
+function route(config: RouteConfig): Rendered {
+  return {
+    name: config.name,
+    parentRefs: config.listeners.map((sectionName) => ({ sectionName })),
+    hostnames: config.hostnames,
+    rules: config.rules.map(rule),
+  };
+}
+
+function rule(config: RuleConfig): Rendered {
+  return {
+    name: config.name,
+    matches: config.matches.map(({ path, method, headers, queryParams }) => ({
+      path,
+      ...given('method', method, same),
+      headers,
+      queryParams,
+    })),
+    filters: config.filters.map(filter),
+    backendRefs: config.backends.map((backend) => ({
+      name: backend.service,
+      weight: backend.weight,
+      filters: backend.filters.map(filter),
+    })),
+    timeouts: {
+      request: formatDuration(config.timeouts.requestMs),
+      backendRequest: formatDuration(config.timeouts.backendRequestMs),
+    },
+    retry: retry(config.retry),
+  };
+}
+
+function retry(config: RetryConfig): Rendered {
+  return {
+    attempts: config.attempts,
+    retryOn: config.retryOn,
+    codes: config.codes,
+    headers: config.retriableHeaders.map(({ name, value }) => ({ name, ...given('value', value, same) })),
+    backoff: { base: formatDuration(config.backoffBaseMs), max: formatDuration(config.backoffMaxMs) },
+    resetHeaders: config.resetHeaders,
+    maxResetInterval: formatDuration(config.resetMaxMs),
+    replayBytes: config.replayBytes,
+    hostSelectionAttempts: config.hostSelectionAttempts,
+  };
+}
+
+function filter(config: FilterConfig): Rendered {
+  switch (config.type) {
+    case 'RequestHeaderModifier': {
+      const { type, ...requestHeaderModifier } = config;
+      return { type, requestHeaderModifier };
+    }
+    case 'ResponseHeaderModifier': {
+      const { type, ...responseHeaderModifier } = config;
+      return { type, responseHeaderModifier };
+    }
+    case 'URLRewrite':
+      return {
+        type: config.type,
+        urlRewrite: { ...given('hostname', config.hostname, same), ...given('path', config.path, pathModifier) },
+      };
+    case 'RequestRedirect':
+      return {
+        type: config.type,
+        requestRedirect: {
+          ...given('scheme', config.scheme, same),
+          ...given('hostname', config.hostname, same),
+          ...given('port', config.port, same),
+          ...given('path', config.path, pathModifier),
+          statusCode: config.statusCode,
+        },
+      };
+    case 'DirectResponse': {
+      const { type, ...directResponse } = config;
+      return { type, directResponse };
+    }
+  }
+}
+
+function pathModifier({ type, value }: PathModifier): Rendered {
+  return type === 'ReplaceFullPath' ? { type, replaceFullPath: value } : { type, replacePrefixMatch: value };
+}
+
+function service(config: ServiceConfig): Rendered {
+  const { dns, retryBudget: budget } = config;
+  return {
+    name: config.name,
+    protocol: config.protocol,
+    ...(dns === null
+      ? { endpoints: config.endpoints.map((at) => ({ address: address(at.address, at.port), weight: at.weight })) }
+      : {
+          dns: address(dns.name, dns.port),
+          dnsRefreshRate: formatDuration(dns.refreshMs),
+          dnsLookupFamily: dns.lookupFamily,
+        }),
+    loadBalancer: config.loadBalancer,
+    connectTimeout: formatDuration(config.connectTimeoutMs),
+    idleTimeout: formatDuration(config.idleTimeoutMs),
+    circuitBreaker: config.circuitBreaker,
+    retryBudget:
+      budget === null
+        ? 'off'
+        : {
+            percent: budget.percent,
+            interval: formatDuration(budget.intervalMs),
+            minRetryRate: { count: budget.minCount, interval: formatDuration(budget.minIntervalMs) },
+          },
+    ...given('outlierDetection', config.outlierDetection, (outlier) => {
+      const { intervalMs, baseEjectionMs, maxEjectionMs, ...counts } = outlier;
+      return {
+        ...counts,
+        interval: formatDuration(intervalMs),
+        baseEjectionTime: formatDuration(baseEjectionMs),
+        maxEjectionTime: formatDuration(maxEjectionMs),
+      };
+    }),
+    ...given('healthCheck', config.healthCheck, ({ host, intervalMs, timeoutMs, expectedStatuses, ...rest }) => ({
+      ...rest,
+      ...given('host', host, same),
+      interval: formatDuration(intervalMs),
+      timeout: formatDuration(timeoutMs),
+      expectedStatuses: expectedStatuses.map(([low, high]) => (low === high ? low : `${low}-${high}`)),
+    })),
+    ...given('tls', config.tls, upstreamTls),
+    panicThreshold: config.panicThreshold,
+  };
+}
+
+function upstreamTls(tls: UpstreamTls): Rendered {
+  return {
+    ...given('sni', tls.sni, same),
+    ...given('caFile', tls.ca, fileOf),
+    subjectAltNames: tls.subjectAltNames,
+    ...given('certFile', tls.certificate, fileOf),
+  };
+}
+
+/** A member of that name, or none where the value is null. */
+function given<T>(key: string, value: T | null, render: (value: T) => unknown): Rendered {
+  return value === null ? {} : { [key]: render(value) };
+}
+
+function same<T>(value: T): T {
+  return value;
+}
+
+function fileOf(secret: string): string {
+  return secret.startsWith('file:') ? secret.slice('file:'.length) : secret;
+}
+
+function address(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

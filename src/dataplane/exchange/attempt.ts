@@ -1,0 +1,263 @@
+/**
+ * One attempt to have a request answered by one endpoint: from the breaker to the last byte of the
+ * answer. It holds what the attempt holds (a place under maxRequests, an endpoint's active request, a
+ * connection or a place in the queue for one) and gives each back exactly once, whatever ends it.
+ *
+ * States: `waiting` (for a connection) → `sending` (head is out) → `answering` (head of the answer is in)
+ * → `ended`. What an outcome means for the request is the exchange's decision.
+ */
+import {
+  type Clock,
+  type Failure,
+  failure,
+  Timer,
+  type TimerOwner,
+  type TimerWheel,
+} from '../../base/index.ts';
+import type { EndpointConfig } from '../../config/index.ts';
+import type { HeaderList, RequestHead, ResponseHead, UpstreamHandler } from '../../message/index.ts';
+import type { AttemptRecord } from '../../telemetry/index.ts';
+import type {
+  AttemptOutcome,
+  ConnectionWaiter,
+  Http1UpstreamConnection,
+  PickedEndpoint,
+  UpstreamService,
+} from '../upstream/index.ts';
+import type { RequestBody } from './request-body.ts';
+
+/** What the exchange is told; each is the last word of the attempt but head and body. */
+export interface AttemptOwner {
+  onAttemptInformational(head: ResponseHead): void;
+  onAttemptHead(head: ResponseHead): void;
+  onAttemptBody(chunk: Buffer): void;
+  onAttemptEnd(trailers: HeaderList | null): void;
+  onAttemptFailed(why: Failure): void;
+  /** More of the request body may be sent. */
+  onAttemptWritable(): void;
+}
+
+type State = 'waiting' | 'sending' | 'answering' | 'ended';
+
+export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
+  private picked: PickedEndpoint;
+  private readonly tried: readonly number[];
+  readonly record: AttemptRecord;
+  private readonly owner: AttemptOwner;
+  private readonly service: UpstreamService;
+  /** The slot at the start: a later configuration must not change whose counts are given back. */
+  private readonly slot: number;
+  private readonly holdsRetry: boolean;
+  private readonly wheel: TimerWheel;
+  private readonly clock: Clock;
+  private readonly head: RequestHead;
+  private readonly body: RequestBody;
+  private readonly timer: Timer;
+  private readonly tryTimeoutMs: number;
+  private connection: Http1UpstreamConnection | null = null;
+  private state: State = 'waiting';
+  private reported = false;
+  private bodySent = false;
+  private sent = false;
+
+  constructor(
+    owner: AttemptOwner,
+    service: UpstreamService,
+    picked: PickedEndpoint,
+    tried: readonly number[],
+    holdsRetry: boolean,
+    record: AttemptRecord,
+    head: RequestHead,
+    body: RequestBody,
+    wheel: TimerWheel,
+    clock: Clock,
+    tryTimeoutMs: number,
+  ) {
+    this.owner = owner;
+    this.service = service;
+    this.slot = service.config.slot;
+    this.picked = picked;
+    this.tried = tried;
+    this.holdsRetry = holdsRetry;
+    this.record = record;
+    this.head = head;
+    this.body = body;
+    this.wheel = wheel;
+    this.clock = clock;
+    this.tryTimeoutMs = tryTimeoutMs;
+    this.timer = new Timer(this, 0);
+  }
+
+  /** Asks for a connection; outcomes come as calls to the owner, possibly before this returns. */
+  start(): void {
+    if (this.body.complete) this.armTryTimeout();
+    const refused = this.service.checkout(this);
+    if (refused !== null) this.fail(refused, 'abandoned');
+  }
+
+  /** Index of the endpoint in the service's list. */
+  get endpointIndex(): number {
+    return this.picked.index;
+  }
+
+  /** A byte of the request may have reached the endpoint. */
+  get started(): boolean {
+    return this.sent;
+  }
+
+  private get undecided(): boolean {
+    return this.state === 'waiting' || this.state === 'sending';
+  }
+
+  /** More of the request body has come, or its end. */
+  onBodyProgress(): void {
+    if (this.body.complete && this.undecided) this.armTryTimeout();
+    this.pumpBody();
+  }
+
+  /** After a 101 answer: raw bytes of the client. */
+  sendTunnel(chunk: Buffer): boolean {
+    return this.connection === null || this.connection.sendBody(chunk);
+  }
+
+  endTunnel(): void {
+    this.connection?.sendEnd(null);
+  }
+
+  pauseAnswer(): void {
+    this.connection?.pause();
+  }
+
+  resumeAnswer(): void {
+    this.connection?.resume();
+  }
+
+  /** Ends it from our side: the client left, time is up, or the answer can't be delivered. */
+  cancel(why: Failure | null, outcome: AttemptOutcome): void {
+    if (this.state === 'ended') return;
+    const { connection } = this;
+    const wasWaiting = this.state === 'waiting';
+    if (why !== null) this.record.failure = why;
+    this.end(outcome);
+    if (wasWaiting) this.service.abandonCheckout(this);
+    else connection?.cancel();
+  }
+
+  /** The answer will not be used (a retry follows): its rest is read and dropped if it is short. */
+  discardAnswer(): void {
+    const { connection } = this;
+    this.end('abandoned');
+    connection?.discard();
+  }
+
+  // ConnectionWaiter
+
+  get endpoint(): EndpointConfig {
+    return this.picked.endpoint;
+  }
+
+  accepts(endpointSlot: number): boolean {
+    return endpointSlot === this.picked.endpoint.slot || this.service.mayMove(endpointSlot, this.tried);
+  }
+
+  onConnection(connection: Http1UpstreamConnection): void {
+    if (connection.endpointSlot !== this.picked.endpoint.slot) {
+      this.picked = this.service.move(this.picked, connection.endpointSlot);
+      this.record.endpoint = connection.endpointAddress;
+    }
+    this.connection = connection;
+    this.state = 'sending';
+    connection.begin(this);
+    this.record.connectMs = this.clock.nowMs() - this.record.startMs;
+    this.record.reused = connection.reused;
+    this.sent = true;
+    connection.sendHead(this.head);
+    this.pumpBody();
+    this.owner.onAttemptWritable();
+  }
+
+  onConnectFailed(why: Failure): void {
+    this.fail(why, 'localOrigin');
+  }
+
+  // UpstreamHandler
+
+  onInformational(head: ResponseHead): void {
+    this.owner.onAttemptInformational(head);
+  }
+
+  onHead(head: ResponseHead): void {
+    this.state = 'answering';
+    this.wheel.cancel(this.timer);
+    this.record.status = head.status;
+    this.report(outcomeOf(head.status));
+    this.owner.onAttemptHead(head);
+  }
+
+  onBody(chunk: Buffer): void {
+    this.owner.onAttemptBody(chunk);
+  }
+
+  onEnd(trailers: HeaderList | null): void {
+    this.end('success');
+    this.owner.onAttemptEnd(trailers);
+  }
+
+  onWritable(): void {
+    this.pumpBody();
+    this.owner.onAttemptWritable();
+  }
+
+  onFailed(why: Failure): void {
+    this.fail(why, 'localOrigin');
+  }
+
+  onTimer(): void {
+    const why = failure('per-try-timeout', `${this.tryTimeoutMs} ms`);
+    const { connection } = this;
+    const wasWaiting = this.state === 'waiting';
+    if (wasWaiting) this.service.abandonCheckout(this);
+    else connection?.cancel();
+    this.fail(why, wasWaiting ? 'abandoned' : 'localOrigin');
+  }
+
+  private pumpBody(): void {
+    if (this.connection === null || this.bodySent || this.state === 'ended') return;
+    this.bodySent = this.body.sendTo(this.connection);
+  }
+
+  private armTryTimeout(): void {
+    if (this.tryTimeoutMs > 0 && !this.timer.armed) this.wheel.arm(this.timer, this.tryTimeoutMs);
+  }
+
+  private fail(why: Failure, outcome: AttemptOutcome): void {
+    if (this.state === 'ended') return;
+    this.record.failure = why;
+    this.end(outcome);
+    this.owner.onAttemptFailed(why);
+  }
+
+  private report(outcome: AttemptOutcome): void {
+    if (this.reported) return;
+    this.reported = true;
+    this.service.report(this.picked, outcome);
+  }
+
+  private end(outcome: AttemptOutcome): void {
+    if (this.state === 'ended') return;
+    this.state = 'ended';
+    this.connection = null;
+    this.wheel.cancel(this.timer);
+    this.record.endMs = this.clock.nowMs();
+    this.report(outcome);
+    this.service.releaseEndpoint(this.picked);
+    this.service.releaseRequest(this.slot);
+    if (this.holdsRetry) this.service.releaseRetry(this.slot);
+  }
+}
+
+/** What an answer's status tells the outlier detector (Envoy: 502, 503 and 504 are gateway errors). */
+function outcomeOf(status: number): AttemptOutcome {
+  if (status < 500) return 'success';
+  return status === 502 || status === 503 || status === 504 ? 'gatewayError' : 'serverError';
+}

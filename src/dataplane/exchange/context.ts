@@ -1,0 +1,31 @@
+/**
+ * What every exchange of one worker shares. `router` and `services` belong to one snapshot; an
+ * exchange takes what it needs of them when it starts.
+ */
+import type { Clock, TimerWheel } from '../../base/index.ts';
+import type { RuleConfig } from '../../config/index.ts';
+import type { Recorder } from '../../telemetry/index.ts';
+import { compileRetry, compileTimeouts, type RetryPolicy, type Timeouts } from '../policy/index.ts';
+import type { Router } from '../router/index.ts';
+import type { UpstreamService } from '../upstream/index.ts';
+
+/** The policies of one rule, compiled with it. */
+export interface RulePolicy {
+  readonly retry: RetryPolicy;
+  readonly timeouts: Timeouts;
+}
+
+export function compileRulePolicy(rule: RuleConfig): RulePolicy {
+  return { retry: compileRetry(rule.retry), timeouts: compileTimeouts(rule.timeouts) };
+}
+
+export interface ExchangeContext {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly random: () => number;
+  readonly recorder: Recorder;
+  router: Router<RulePolicy>;
+  services: ReadonlyMap<string, UpstreamService>;
+  /** Exchanges under way: what a drain waits for. */
+  active: number;
+}

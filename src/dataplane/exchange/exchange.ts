@@ -1,0 +1,416 @@
+/**
+ * One request's life, from its head to the last byte of its answer. Read from top to bottom:
+ *
+ *   begin → route → answer it ourselves, or → attempt → (retry? → wait → attempt)* → answer → finish
+ *
+ * The exchange decides; codecs, pools, policies and the ledger each know one thing and are asked. It ends
+ * exactly once, in `finish`, whatever happens: answered, refused, timed out, or left by the client.
+ */
+import { type Failure, failure, Timer, type TimerOwner } from '../../base/index.ts';
+import type { ListenerConfig } from '../../config/index.ts';
+import {
+  type DownstreamHandler,
+  type DownstreamStream,
+  H,
+  type HeaderList,
+  type RequestHead,
+  type ResponseHead,
+} from '../../message/index.ts';
+import { AttemptRecord, COUNTER, type RequestRecord, type RetryRefusal } from '../../telemetry/index.ts';
+import {
+  afterFailure,
+  afterHead,
+  attemptTimeoutMs,
+  backoffMs,
+  localReply,
+  type RetryDecision,
+  remainingMs,
+  resetDelayMs,
+} from '../policy/index.ts';
+import { answerOf, type BackendChoice, type CompiledRule, normalizePath } from '../router/index.ts';
+import { addressOf, noEndpoint, type UpstreamService } from '../upstream/index.ts';
+import { Attempt, type AttemptOwner } from './attempt.ts';
+import { beginRecord } from './begin-record.ts';
+import type { ExchangeContext, RulePolicy } from './context.ts';
+import { type OwnAnswer, sendAnswer } from './local-answer.ts';
+import { RequestBody } from './request-body.ts';
+import { prepareRequest, prepareResponse } from './upstream-head.ts';
+
+const REQUEST_TIMEOUT = 1;
+const IDLE_TIMEOUT = 2;
+const BACKOFF = 3;
+
+export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
+  private readonly context: ExchangeContext;
+  private readonly listener: ListenerConfig;
+  private readonly head: RequestHead;
+  private readonly stream: DownstreamStream;
+  private readonly record: RequestRecord;
+  private readonly method: string;
+  private readonly accept: string | undefined;
+  private readonly requestTimer = new Timer(this, REQUEST_TIMEOUT);
+  private readonly idleTimer = new Timer(this, IDLE_TIMEOUT);
+  private readonly backoffTimer = new Timer(this, BACKOFF);
+  private readonly tried: number[] = [];
+  private rule: CompiledRule<RulePolicy> | null = null;
+  private backend: BackendChoice | null = null;
+  private service: UpstreamService | null = null;
+  private body: RequestBody | null = null;
+  private attempt: Attempt | null = null;
+  private answerBegun = false;
+  private tunnelled = false;
+  private finished = false;
+  /** While a retry waits: the wait before it, why it is made, and whether it holds a unit of maxRetries. */
+  private backoff = 0;
+  private retryReason = '';
+  private holdsRetry = false;
+
+  constructor(
+    context: ExchangeContext,
+    listener: ListenerConfig,
+    head: RequestHead,
+    stream: DownstreamStream,
+  ) {
+    this.context = context;
+    this.listener = listener;
+    this.head = head;
+    this.stream = stream;
+    this.method = head.method;
+    this.accept = head.headers.get(H.accept);
+    this.record = beginRecord(context.recorder, stream.facts, head);
+    context.active++;
+  }
+
+  /** Routes the request and starts its first attempt, or answers it. */
+  begin(): void {
+    const { context, head, record } = this;
+    this.touch();
+    if (head.method === 'CONNECT') {
+      this.fail(failure('method-not-implemented'));
+      return;
+    }
+    const path = normalizePath(head.target, this.listener.pathNormalization);
+    if (path.failure !== null) {
+      this.fail(path.failure);
+      return;
+    }
+    const rule = context.router.match(this.listener.name, head, path);
+    if (rule === null) {
+      this.fail(failure('no-route'));
+      return;
+    }
+    this.rule = rule;
+    record.rule = rule.name;
+    if (this.bodyTooLarge(head.contentLength)) return;
+    if (rule.answer !== null) {
+      this.answer(answerOf(rule.answer, head, path, this.listener.port));
+      return;
+    }
+    const backend = rule.backends.pick(context.random());
+    if (backend === null) {
+      this.fail(failure('no-service', `rule ${rule.name} has no backend with a weight`));
+      return;
+    }
+    if (backend.answer !== null) {
+      this.answer(answerOf(backend.answer, head, path, this.listener.port));
+      return;
+    }
+    const service = context.services.get(backend.service);
+    if (service === undefined) {
+      this.fail(failure('no-service', backend.service));
+      return;
+    }
+    this.backend = backend;
+    this.service = service;
+    record.service = service.config.name;
+    record.serviceSlot = service.config.slot;
+    prepareRequest(head, path, rule, backend, this.stream.facts, this.listener);
+    record.forwardedFor = head.headers.get(H['x-forwarded-for']) ?? '';
+    const { retry } = rule.attached;
+    this.body = new RequestBody(retry.config.attempts > 0 ? retry.config.replayBytes : 0);
+    if (head.body === 'none' || head.body === 'tunnel') this.requestComplete(null);
+    service.recordRequest();
+    this.startAttempt();
+  }
+
+  // The client's side.
+
+  onBody(chunk: Buffer): void {
+    this.touch();
+    this.record.requestBytes += chunk.length;
+    if (this.tunnelled) {
+      if (this.attempt?.sendTunnel(chunk) === false) this.stream.pause();
+      return;
+    }
+    if (this.bodyTooLarge(this.record.requestBytes) || this.body === null) return;
+    this.body.push(chunk);
+    this.attempt?.onBodyProgress();
+    if (this.body?.full === true) this.stream.pause();
+  }
+
+  onEnd(trailers: HeaderList | null): void {
+    this.touch();
+    if (this.tunnelled) {
+      this.attempt?.endTunnel();
+      return;
+    }
+    if (this.body === null || this.body.complete) return;
+    this.requestComplete(trailers);
+    this.attempt?.onBodyProgress();
+  }
+
+  onWritable(): void {
+    this.touch();
+    this.attempt?.resumeAnswer();
+  }
+
+  onRefused(why: Failure): void {
+    this.attempt?.cancel(why, 'abandoned');
+    this.fail(why);
+  }
+
+  onAborted(why: Failure): void {
+    this.attempt?.cancel(why, 'abandoned');
+    this.record.failure ??= why;
+    this.finish();
+  }
+
+  // The attempt's side.
+
+  onAttemptInformational(head: ResponseHead): void {
+    this.touch();
+    this.stream.sendInformational(head);
+  }
+
+  onAttemptHead(head: ResponseHead): void {
+    this.touch();
+    const { attempt, rule, record } = this;
+    const policy = (rule as CompiledRule<RulePolicy>).attached.retry;
+    const decision = afterHead(policy, head, this.method);
+    const resetMs = decision.retry
+      ? resetDelayMs(policy.config, head.headers, this.context.clock.wallMs(), this.context.random())
+      : -1;
+    if (decision.retry && this.scheduleRetry(decision, resetMs)) {
+      this.attempt = null;
+      attempt?.discardAnswer();
+      return;
+    }
+    record.responseStartMs = this.context.clock.nowMs();
+    record.status = head.status;
+    this.answerBegun = true;
+    this.tunnelled = head.body === 'tunnel';
+    if (this.tunnelled) this.context.wheel.cancel(this.requestTimer);
+    this.body?.giveUpReplay();
+    prepareResponse(head, rule as CompiledRule<RulePolicy>, this.backend as BackendChoice, record.requestId);
+    this.stream.sendHead(head);
+  }
+
+  onAttemptBody(chunk: Buffer): void {
+    this.touch();
+    this.record.responseBytes += chunk.length;
+    if (!this.stream.sendBody(chunk)) this.attempt?.pauseAnswer();
+  }
+
+  onAttemptEnd(trailers: HeaderList | null): void {
+    this.attempt = null;
+    this.stream.sendEnd(trailers);
+    this.finish();
+  }
+
+  onAttemptWritable(): void {
+    this.touch();
+    if (this.tunnelled || this.body?.full === false) this.stream.resume();
+  }
+
+  onAttemptFailed(why: Failure): void {
+    const { attempt } = this;
+    this.attempt = null;
+    if (this.finished) return;
+    if (!this.answerBegun && attempt !== null) {
+      const policy = (this.rule as CompiledRule<RulePolicy>).attached.retry;
+      const decision = afterFailure(policy, why, this.method, attempt.started, attempt.record.reused);
+      if (decision.retry && this.scheduleRetry(decision, -1)) return;
+    }
+    this.fail(why);
+  }
+
+  onTimer(tag: number): void {
+    if (tag === BACKOFF) this.startAttempt();
+    else if (tag === REQUEST_TIMEOUT) {
+      const requestMs = (this.rule as CompiledRule<RulePolicy>).attached.timeouts.requestMs;
+      this.limit('timeouts.request', requestMs, requestMs);
+      this.giveUp(failure('request-timeout', `${requestMs} ms`));
+    } else {
+      const bodyMissing = this.body !== null && !this.body.complete;
+      this.giveUp(failure(bodyMissing ? 'body-timeout' : 'stream-idle', `${this.listener.idleTimeoutMs} ms`));
+    }
+  }
+
+  // Attempts and retries.
+
+  private startAttempt(): void {
+    const { context, record } = this;
+    const service = this.service as UpstreamService;
+    const rule = this.rule as CompiledRule<RulePolicy>;
+    const body = this.body as RequestBody;
+    const nowMs = context.clock.nowMs();
+    const attemptRecord = new AttemptRecord(record.service, nowMs, this.backoff, this.retryReason);
+    const holdsRetry = this.holdsRetry;
+    this.holdsRetry = false;
+    if (!service.acquireRequest()) {
+      if (holdsRetry) service.releaseRetry(service.config.slot);
+      const { maxRequests } = service.config.circuitBreaker;
+      this.limit('circuitBreaker.maxRequests', maxRequests, service.observed('requests'));
+      this.fail(failure('max-requests'));
+      return;
+    }
+    const picked = service.pick(this.tried);
+    if (picked === null) {
+      service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
+      service.releaseRequest(service.config.slot);
+      if (holdsRetry) service.releaseRetry(service.config.slot);
+      this.fail(noEndpoint(service.config));
+      return;
+    }
+    record.attempts.push(attemptRecord);
+    if (record.trace !== null) {
+      attemptRecord.spanId = context.recorder.attemptSpanId(record.trace);
+      context.recorder.writeTrace(this.head.headers, record.trace, attemptRecord.spanId);
+    }
+    attemptRecord.endpoint = addressOf(picked.endpoint);
+    body.rewind();
+    if (!this.mayStillRetry()) body.giveUpReplay();
+    const attempt = new Attempt(
+      this,
+      service,
+      picked,
+      this.tried,
+      holdsRetry,
+      attemptRecord,
+      this.head,
+      body,
+      context.wheel,
+      context.clock,
+      attemptTimeoutMs(rule.attached.timeouts, this.elapsedMs(nowMs)),
+    );
+    this.attempt = attempt;
+    attempt.start();
+  }
+
+  /** Arranges the next attempt; false when something forbids it, which the record then says. */
+  private scheduleRetry(decision: RetryDecision, resetMs: number): boolean {
+    const { attempt, context, record } = this;
+    const service = this.service as UpstreamService;
+    const { retry, timeouts } = (this.rule as CompiledRule<RulePolicy>).attached;
+    if (!this.mayStillRetry()) return this.refuseRetry('attempts');
+    if (this.body?.restartable !== true) return this.refuseRetry('body');
+    const delayMs =
+      resetMs >= 0 ? resetMs : backoffMs(retry.config, record.attempts.length, context.random());
+    if (delayMs >= remainingMs(timeouts, this.elapsedMs(context.clock.nowMs()))) {
+      return this.refuseRetry('timeout');
+    }
+    const leave = service.acquireRetry();
+    if (leave !== 'yes') return this.refuseRetry(leave);
+    if (attempt !== null) this.tried.push(attempt.endpointIndex);
+    this.holdsRetry = service.retriesAreGauged;
+    this.backoff = delayMs;
+    this.retryReason = decision.reason;
+    context.wheel.arm(this.backoffTimer, delayMs);
+    return true;
+  }
+
+  private refuseRetry(why: RetryRefusal): false {
+    this.record.retryRefused = why;
+    return false;
+  }
+
+  /** Does the policy leave room for another attempt? */
+  private mayStillRetry(): boolean {
+    const attempts = this.rule?.attached.retry.config.attempts ?? 0;
+    return this.record.attempts.length <= attempts;
+  }
+
+  private requestComplete(trailers: HeaderList | null): void {
+    const { timeouts } = (this.rule as CompiledRule<RulePolicy>).attached;
+    this.body?.end(trailers);
+    this.record.requestEndMs = this.context.clock.nowMs();
+    if (timeouts.requestMs > 0) this.context.wheel.arm(this.requestTimer, timeouts.requestMs);
+  }
+
+  /** Milliseconds that count against the request timeout: those since the request was complete, as in Envoy. */
+  private elapsedMs(nowMs: number): number {
+    return this.record.requestEndMs < 0 ? 0 : nowMs - this.record.requestEndMs;
+  }
+
+  private bodyTooLarge(bytes: number): boolean {
+    const { maxRequestBytes } = this.listener;
+    if (maxRequestBytes === 0 || bytes <= maxRequestBytes || this.finished) return false;
+    this.limit('maxRequestBytes', maxRequestBytes, bytes);
+    this.giveUp(failure('body-too-large', `${bytes} of ${maxRequestBytes} bytes`));
+    return true;
+  }
+
+  // Answers of our own, and the end.
+
+  /** Ends the request with this failure, an attempt under way included. */
+  private giveUp(why: Failure): void {
+    if (why.origin === 'downstream') this.stream.closeAfter();
+    this.attempt?.cancel(why, why.kind === 'request-timeout' ? 'localOrigin' : 'abandoned');
+    this.attempt = null;
+    this.fail(why);
+  }
+
+  private fail(why: Failure): void {
+    if (this.finished) return;
+    this.record.failure = why;
+    if (why.kind === 'max-pending' && this.service !== null) {
+      const { maxPendingRequests } = this.service.config.circuitBreaker;
+      this.limit('circuitBreaker.maxPendingRequests', maxPendingRequests, this.service.observed('pending'));
+    }
+    if (this.answerBegun || why.status === 0) {
+      this.stream.abort(why);
+      this.finish();
+      return;
+    }
+    this.answer(localReply(why, this.accept, this.record.requestId));
+  }
+
+  private answer(reply: OwnAnswer): void {
+    this.answerBegun = true;
+    this.record.status = reply.status;
+    this.record.responseBytes = sendAnswer(
+      this.stream,
+      reply,
+      this.method,
+      this.record.requestId,
+      this.context.clock.wallMs(),
+    );
+    this.finish();
+  }
+
+  private limit(name: string, value: number, observed: number): void {
+    this.record.limit = name;
+    this.record.limitValue = value;
+    this.record.observedValue = observed;
+  }
+
+  private touch(): void {
+    const { idleTimeoutMs } = this.listener;
+    if (idleTimeoutMs > 0 && !this.finished) this.context.wheel.arm(this.idleTimer, idleTimeoutMs);
+  }
+
+  private finish(): void {
+    if (this.finished) return;
+    this.finished = true;
+    const { context, record } = this;
+    context.wheel.cancel(this.requestTimer);
+    context.wheel.cancel(this.idleTimer);
+    context.wheel.cancel(this.backoffTimer);
+    if (this.holdsRetry) this.service?.releaseRetry(record.serviceSlot);
+    this.attempt = null;
+    this.body = null;
+    record.endMs = context.clock.nowMs();
+    context.active--;
+    context.recorder.finish(record);
+  }
+}

@@ -1,0 +1,391 @@
+/**
+ * One HTTP/1.x connection of a client. The codec finds the messages; this class owns the order of
+ * things: one exchange at a time, pipelined requests parked until the answer before them is complete,
+ * body bytes only as fast as they are taken, and a close that lets the client read our last words.
+ *
+ * Phases: `idle` (between requests) → `head` (its first byte has come) → `exchange` → `idle`, or
+ * → `linger`: answered for the last time, our side is closed, and what the client still sends is read and
+ * thrown away for a bounded while, since closing at once would reset the connection and with it the answer
+ * (RFC 9112 section 9.6).
+ */
+import type { Socket } from 'node:net';
+import { type Failure, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
+import type { ListenerConfig } from '../../config/index.ts';
+import type {
+  ConnectionFacts,
+  DownstreamHandler,
+  DownstreamStream,
+  HeaderList,
+  RequestHead,
+  ResponseHead,
+} from '../../message/index.ts';
+import {
+  BodyWriter,
+  encodeInformational,
+  encodeResponseHead,
+  RequestParser,
+  type RequestSink,
+  responseFraming,
+} from '../codec/http1/index.ts';
+import type { Conductor } from '../exchange/index.ts';
+import { SocketOut } from '../transport/index.ts';
+
+/** What the connections of one listener share; its configuration may be replaced at any time. */
+export interface ListenerContext {
+  readonly config: ListenerConfig;
+  readonly conductor: Conductor;
+  readonly wheel: TimerWheel;
+  readonly draining: boolean;
+  onConnectionClosed(connection: Http1Connection): void;
+}
+
+type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
+
+export class Http1Connection implements RequestSink, DownstreamStream, TimerOwner {
+  readonly facts: ConnectionFacts;
+  private readonly socket: Socket;
+  private readonly context: ListenerContext;
+  private readonly parser: RequestParser;
+  private readonly writer: BodyWriter;
+  private readonly out: SocketOut;
+  private readonly timer: Timer;
+  private phase: Phase = 'idle';
+  private handler: DownstreamHandler | null = null;
+  private head: RequestHead | null = null;
+  /** Bytes of requests that wait for the answer before them. */
+  private parked: Buffer | null = null;
+  private requests = 0;
+  private parsing = false;
+  private requestEnded = false;
+  private answerBegun = false;
+  private answerEnded = false;
+  private continueSent = false;
+  private lastAnswer = false;
+  private tunnelled = false;
+  private flushScheduled = false;
+  private lingeredBytes = 0;
+
+  constructor(socket: Socket, facts: ConnectionFacts, context: ListenerContext) {
+    this.socket = socket;
+    this.facts = facts;
+    this.context = context;
+    this.out = new SocketOut(socket);
+    this.writer = new BodyWriter(this.out);
+    this.parser = new RequestParser(this, {
+      scheme: facts.tls === null ? 'http' : 'https',
+      headerBytes: context.config.maxHeaderBytes,
+    });
+    this.timer = new Timer(this, 0);
+    socket.on('data', (chunk: Buffer) => this.onData(chunk));
+    socket.on('drain', () => this.onDrain());
+    socket.on('end', () => this.onPeerEnd());
+    socket.on('error', () => {}); // 'close' follows and does what is to be done
+    socket.on('close', () => this.onClose());
+    this.armIdle();
+  }
+
+  /** Closes the connection when nothing is under way, else after the answer that is. */
+  drain(): void {
+    if (this.phase === 'idle' && this.parser.idle && this.parked === null) this.socket.end();
+    else this.lastAnswer = true;
+  }
+
+  /** Cuts the connection off, whatever is under way. */
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  get busy(): boolean {
+    return this.handler !== null;
+  }
+
+  // What the codec finds.
+
+  onHead(head: RequestHead): void {
+    this.head = head;
+    this.requests++;
+    this.phase = 'exchange';
+    this.requestEnded = false;
+    this.answerBegun = false;
+    this.answerEnded = false;
+    this.continueSent = false;
+    this.context.wheel.cancel(this.timer);
+    this.handler = this.context.conductor.accept(this.context.config, head, this);
+    if (this.answerEnded) this.handler = null;
+  }
+
+  onBody(chunk: Buffer): void {
+    this.handler?.onBody(chunk);
+  }
+
+  onEnd(trailers: HeaderList | null): void {
+    this.requestEnded = true;
+    const handler = this.handler;
+    if (this.tunnelled && this.answerEnded) this.handler = null;
+    handler?.onEnd(trailers);
+  }
+
+  // What the exchange asks for.
+
+  sendInformational(head: ResponseHead): void {
+    if (this.head?.version !== '1.1' || this.answerBegun) return;
+    if (head.status === 100) {
+      if (this.continueSent || this.requestEnded) return;
+      this.continueSent = true;
+    }
+    this.writer.text(encodeInformational(head));
+    this.writer.flush();
+  }
+
+  sendHead(head: ResponseHead): void {
+    const request = this.head;
+    this.answerBegun = true;
+    this.tunnelled = head.body === 'tunnel';
+    const context = {
+      version: request?.version ?? '1.1',
+      keepAlive: this.mayLive(),
+      requestMethod: request?.method ?? 'GET',
+    };
+    const framing = responseFraming(head, context);
+    if (!context.keepAlive || framing === 'close') this.lastAnswer = true;
+    this.writer.begin(encodeResponseHead(head, context), framing, head.contentLength);
+    if (this.tunnelled) this.writer.flush();
+    else this.scheduleFlush();
+    if (this.tunnelled) this.openTunnel();
+  }
+
+  sendBody(chunk: Buffer): boolean {
+    const open = this.writer.body(chunk);
+    this.scheduleFlush();
+    return open;
+  }
+
+  sendEnd(trailers: HeaderList | null): void {
+    this.writer.end(trailers);
+    this.answerEnded = true;
+    if (this.tunnelled) {
+      if (this.requestEnded) this.handler = null;
+      this.socket.end();
+      return;
+    }
+    this.handler = null;
+    if (!this.writer.intact) {
+      this.socket.destroy();
+      return;
+    }
+    if (!this.parsing) this.afterAnswer();
+  }
+
+  abort(_failure: Failure): void {
+    this.handler = null;
+    // A reset, because an orderly close would pass for the end of an answer that is delimited by it.
+    this.writer.flush();
+    this.socket.resetAndDestroy();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (this.phase === 'exchange') this.socket.resume();
+  }
+
+  closeAfter(): void {
+    this.lastAnswer = true;
+  }
+
+  // What the socket and the clock bring.
+
+  onTimer(): void {
+    if (this.phase === 'head') this.reject(failure('header-timeout'));
+    else if (this.phase === 'linger') this.socket.destroy();
+    else this.socket.end(() => this.socket.destroy());
+  }
+
+  private onData(chunk: Buffer): void {
+    const unwanted = this.phase === 'linger' || (this.answerEnded && !this.tunnelled && !this.parser.done);
+    if (unwanted) this.lingeredBytes += chunk.length;
+    if (this.lingeredBytes > LIMITS.lingerBytes) this.socket.destroy();
+    else if (this.phase === 'linger') return;
+    else if (this.parser.done && !this.tunnelled) this.park(chunk);
+    else this.parse(chunk);
+  }
+
+  private parse(chunk: Buffer): void {
+    this.parsing = true;
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.parser.done && !this.beginNext()) {
+        this.park(chunk.subarray(at));
+        break;
+      }
+      const consumed = this.parser.execute(chunk, at, chunk.length);
+      if (consumed < 0) {
+        this.parsing = false;
+        this.reject(this.parser.failure as Failure);
+        return;
+      }
+      at += consumed;
+      if (this.phase === 'closed' || this.phase === 'linger') break;
+    }
+    this.parsing = false;
+    if (this.answerEnded && this.phase === 'exchange' && !this.tunnelled) this.afterAnswer();
+    else if (this.phase === 'idle' && this.parser.inHead) {
+      this.phase = 'head';
+      this.context.wheel.cancel(this.timer);
+      this.context.wheel.arm(this.timer, this.context.config.headerTimeoutMs);
+    }
+  }
+
+  private park(chunk: Buffer): void {
+    this.parked = this.parked === null ? chunk : Buffer.concat([this.parked, chunk]);
+    if (this.parked.length > LIMITS.pipelinedBytes) this.socket.pause();
+  }
+
+  /** Both sides of the exchange are complete: the connection is free for another. */
+  private afterAnswer(): void {
+    if (this.phase === 'closed' || this.phase === 'linger') return;
+    if (this.lastAnswer) {
+      this.linger();
+      return;
+    }
+    if (!this.parser.done) {
+      // Answered before the body ended: read the rest and throw it away, for a bounded while.
+      if (!this.timer.armed) this.context.wheel.arm(this.timer, LIMITS.lingerMs);
+      this.socket.resume();
+      return;
+    }
+    if (!this.beginNext()) return;
+    const parked = this.parked;
+    this.parked = null;
+    this.socket.resume();
+    if (parked !== null) this.parse(parked);
+  }
+
+  /** Makes the codec ready for the next request; false while the last answer is not out. */
+  private beginNext(): boolean {
+    if (!this.answerEnded || this.lastAnswer || !this.out.belowHighWater) return false;
+    this.parser.next();
+    this.head = null;
+    this.handler = null;
+    this.answerEnded = false;
+    this.lingeredBytes = 0;
+    this.phase = 'idle';
+    this.context.wheel.cancel(this.timer);
+    this.armIdle();
+    return true;
+  }
+
+  /** Refuses what came: answers if nothing was answered yet, then closes. */
+  reject(why: Failure): void {
+    this.lastAnswer = true;
+    this.parser.close();
+    const handler = this.handler;
+    if (handler !== null) handler.onRefused(why);
+    else if (this.phase === 'exchange') this.linger();
+    else {
+      this.phase = 'exchange';
+      this.context.wheel.cancel(this.timer);
+      this.context.conductor.refuse(why, this);
+    }
+  }
+
+  private linger(): void {
+    this.phase = 'linger';
+    this.handler = null;
+    this.parked = null;
+    this.parser.close();
+    this.writer.flush();
+    this.socket.end();
+    this.socket.resume();
+    this.context.wheel.cancel(this.timer);
+    this.context.wheel.arm(this.timer, LIMITS.lingerMs);
+  }
+
+  private openTunnel(): void {
+    this.parser.tunnel();
+    this.requestEnded = false;
+    this.lastAnswer = true;
+    const parked = this.parked;
+    this.parked = null;
+    this.socket.resume();
+    if (parked !== null) process.nextTick(parseLater, this, parked);
+  }
+
+  /** @internal */
+  parseParked(parked: Buffer): void {
+    if (this.phase === 'exchange') this.parse(parked);
+  }
+
+  private mayLive(): boolean {
+    // A client that was not told to continue may or may not send the body (RFC 9110 section 10.1.1).
+    const bodyInDoubt = this.head?.expectContinue === true && !this.continueSent && !this.requestEnded;
+    return (
+      !this.lastAnswer &&
+      !bodyInDoubt &&
+      !this.context.draining &&
+      this.head !== null &&
+      this.parser.keepAlive &&
+      this.requests < LIMITS.requestsPerConnection
+    );
+  }
+
+  private onDrain(): void {
+    if (this.handler !== null) this.handler.onWritable();
+    else if (this.answerEnded && this.phase === 'exchange') this.afterAnswer();
+  }
+
+  private onPeerEnd(): void {
+    if (this.tunnelled && this.phase === 'exchange') {
+      this.parser.finish();
+      return;
+    }
+    // A client that ends its side has gone, as Envoy and nginx see it: no one sends half a connection.
+    this.leave();
+    this.socket.end();
+    if (this.phase !== 'exchange') this.socket.destroy();
+    else if (this.answerEnded) this.linger();
+    else this.socket.destroy();
+  }
+
+  private onClose(): void {
+    this.leave();
+    this.phase = 'closed';
+    this.parked = null;
+    this.parser.close();
+    this.context.wheel.cancel(this.timer);
+    this.context.onConnectionClosed(this);
+  }
+
+  private leave(): void {
+    const handler = this.handler;
+    this.handler = null;
+    handler?.onAborted(failure('downstream-gone'));
+  }
+
+  private armIdle(): void {
+    const idleMs = this.context.config.idleTimeoutMs;
+    if (idleMs > 0) this.context.wheel.arm(this.timer, idleMs);
+  }
+
+  private scheduleFlush(): void {
+    if (this.flushScheduled) return;
+    this.flushScheduled = true;
+    process.nextTick(flushLater, this);
+  }
+
+  /** @internal */
+  flushNow(): void {
+    this.flushScheduled = false;
+    this.writer.flush();
+  }
+}
+
+function flushLater(connection: Http1Connection): void {
+  connection.flushNow();
+}
+
+function parseLater(connection: Http1Connection, parked: Buffer): void {
+  connection.parseParked(parked);
+}

@@ -1,0 +1,2 @@
+/** listener: accept, detect, drain. */
+export { Listener, type ListenerDependencies } from './listener.ts';

@@ -1,0 +1,209 @@
+/**
+ * One listening address of one worker. Every worker listens on the same port with SO_REUSEPORT and the
+ * kernel spreads the connections, so no thread hands sockets to another. A TLS listener looks at the first
+ * byte before it lets OpenSSL at it: a client that speaks plain HTTP to it is told so in plain HTTP.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { type Clock, failure, LIMITS, type TimerWheel } from '../../base/index.ts';
+import type { ListenerConfig, SecretSet } from '../../config/index.ts';
+import type { ConnectionFacts, TlsFacts } from '../../message/index.ts';
+import { type CounterBlock, LISTENER_COUNTER } from '../../telemetry/index.ts';
+import type { Conductor } from '../exchange/index.ts';
+import { createTlsTerminator, type TlsTerminator } from '../transport/index.ts';
+import { Http1Connection, type ListenerContext } from './http1-connection.ts';
+
+/** First byte of a TLS record that carries a handshake (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 0x16;
+
+export interface ListenerDependencies {
+  readonly conductor: Conductor;
+  readonly wheel: TimerWheel;
+  readonly clock: Clock;
+  readonly counters: CounterBlock;
+}
+
+export class Listener implements ListenerContext {
+  config: ListenerConfig;
+  readonly conductor: Conductor;
+  readonly wheel: TimerWheel;
+  draining = false;
+  private readonly clock: Clock;
+  private readonly counters: CounterBlock;
+  private readonly server: Server;
+  private readonly connections = new Set<Http1Connection>();
+  /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
+  private readonly pending = new Set<Socket>();
+  private terminator: TlsTerminator | null;
+  private onEmpty: (() => void) | null = null;
+
+  constructor(config: ListenerConfig, secrets: SecretSet, dependencies: ListenerDependencies) {
+    this.config = config;
+    this.conductor = dependencies.conductor;
+    this.wheel = dependencies.wheel;
+    this.clock = dependencies.clock;
+    this.counters = dependencies.counters;
+    this.terminator = this.makeTerminator(secrets);
+    this.server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: config.tls !== null });
+    this.server.on('connection', (socket) => this.accept(socket));
+  }
+
+  /** Starts to listen; rejects with the system's error. */
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen(
+        { host: this.config.host, port: this.config.port, reusePort: true, backlog: LIMITS.listenBacklog },
+        () => {
+          this.server.removeListener('error', reject);
+          // After this an error is one failed accept (EMFILE): the client sees it, the listener goes on.
+          this.server.on('error', () => this.counters.add(LISTENER_COUNTER.downstreamCxOverflow, 1));
+          resolve();
+        },
+      );
+    });
+  }
+
+  /** True when `config` can be taken over without listening anew. */
+  canBecome(config: ListenerConfig): boolean {
+    const { host, port, tls } = this.config;
+    return host === config.host && port === config.port && (tls === null) === (config.tls === null);
+  }
+
+  /** Takes a newer configuration for new requests, and for new connections where it is about TLS. */
+  update(config: ListenerConfig, secrets: SecretSet): void {
+    const sameTls = JSON.stringify(config.tls) === JSON.stringify(this.config.tls);
+    this.config = config;
+    if (sameTls) this.terminator?.update(secrets);
+    else {
+      this.terminator?.close();
+      this.terminator = this.makeTerminator(secrets);
+    }
+  }
+
+  updateSecrets(secrets: SecretSet): void {
+    this.terminator?.update(secrets);
+  }
+
+  /** Stops accepting; resolves when every connection has ended, which `destroy` hastens. */
+  drain(): Promise<void> {
+    if (!this.draining) {
+      this.draining = true;
+      this.server.close();
+      for (const connection of [...this.connections]) connection.drain();
+    }
+    return new Promise((resolve) => {
+      this.onEmpty = resolve;
+      this.checkEmpty();
+    });
+  }
+
+  /** Cuts off every connection and returns how many had a request under way. */
+  destroy(): number {
+    let busy = 0;
+    for (const connection of [...this.connections]) {
+      if (connection.busy) busy++;
+      connection.destroy();
+    }
+    for (const socket of [...this.pending]) socket.destroy();
+    return busy;
+  }
+
+  onConnectionClosed(connection: Http1Connection): void {
+    this.connections.delete(connection);
+    this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
+    this.checkEmpty();
+  }
+
+  private accept(socket: Socket): void {
+    const open = this.connections.size + this.pending.size;
+    if (open >= this.config.maxConnections || socket.remoteAddress === undefined) {
+      this.counters.add(LISTENER_COUNTER.downstreamCxOverflow, 1);
+      socket.destroy();
+      return;
+    }
+    this.counters.add(LISTENER_COUNTER.downstreamCxTotal, 1);
+    if (this.terminator === null) this.begin(socket, factsOf(socket, this.config.name, null));
+    else this.detect(socket);
+  }
+
+  private begin(socket: Socket, facts: ConnectionFacts): Http1Connection {
+    const connection = new Http1Connection(socket, facts, this);
+    this.connections.add(connection);
+    return connection;
+  }
+
+  /** Waits for the first byte of a connection to a TLS listener. */
+  private detect(socket: Socket): void {
+    this.pending.add(socket);
+    const facts = factsOf(socket, this.config.name, null);
+    const leave = (): void => {
+      if (!this.pending.delete(socket)) return;
+      this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
+      this.checkEmpty();
+    };
+    socket.setTimeout(LIMITS.tlsHandshakeTimeoutMs, () => socket.destroy());
+    socket.on('error', leave);
+    socket.once('close', leave);
+    socket.once('data', (head: Buffer) => {
+      socket.pause();
+      socket.setTimeout(0);
+      if (head[0] === TLS_HANDSHAKE && this.terminator !== null) {
+        this.terminator.accept(socket, head);
+        return;
+      }
+      this.pending.delete(socket);
+      this.begin(socket, facts).reject(failure('plain-on-tls-port'));
+    });
+    socket.resume();
+  }
+
+  private makeTerminator(secrets: SecretSet): TlsTerminator | null {
+    const { name, tls } = this.config;
+    if (tls === null) return null;
+    return createTlsTerminator({
+      listener: name,
+      tls,
+      secrets,
+      clock: this.clock,
+      handshakeTimeoutMs: LIMITS.tlsHandshakeTimeoutMs,
+      onSecure: (socket, facts, raw) => this.onSecure(socket, facts, raw),
+      onFailure: (raw, code, detail) => this.onTlsFailure(raw, code, detail),
+    });
+  }
+
+  private onSecure(socket: TLSSocket, tls: TlsFacts, raw: Socket): void {
+    if (!this.pending.delete(raw)) {
+      socket.destroy();
+      return;
+    }
+    this.counters.add(LISTENER_COUNTER.sslHandshake, 1);
+    if (tls.resumed) this.counters.add(LISTENER_COUNTER.sslSessionReused, 1);
+    if (tls.peer === null) this.counters.add(LISTENER_COUNTER.sslNoCertificate, 1);
+    const connection = this.begin(socket, factsOf(socket, this.config.name, tls));
+    if (this.draining) connection.drain();
+  }
+
+  private onTlsFailure(raw: Socket, code: string, detail: string): void {
+    this.counters.add(LISTENER_COUNTER.sslConnectionError, 1);
+    const facts = factsOf(raw, this.config.name, null);
+    this.conductor.connectionFailed(facts, failure('tls-handshake', `${code}: ${detail}`));
+  }
+
+  private checkEmpty(): void {
+    if (this.onEmpty === null || this.connections.size > 0 || this.pending.size > 0) return;
+    this.onEmpty();
+    this.onEmpty = null;
+  }
+}
+
+function factsOf(socket: Socket, listener: string, tls: TlsFacts | null): ConnectionFacts {
+  return {
+    listener,
+    remoteAddress: socket.remoteAddress ?? '',
+    remotePort: socket.remotePort ?? 0,
+    localAddress: socket.localAddress ?? '',
+    localPort: socket.localPort ?? 0,
+    tls,
+  };
+}

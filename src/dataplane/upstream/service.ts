@@ -1,0 +1,219 @@
+/**
+ * One service as a worker sees it: its endpoints to pick from, its connections, and its place in the
+ * node's ledger. The exchange asks it for admission, an endpoint and a connection, and tells it what
+ * became of each attempt; every count behind those answers is the node's, not this worker's.
+ */
+import { type Clock, type Failure, failure, type TimerWheel } from '../../base/index.ts';
+import type { EndpointConfig, SecretSet, ServiceConfig } from '../../config/index.ts';
+import { AVAILABLE, FAILED, GAUGE, type OutlierPolicy, type WorkerLedger } from '../../ledger/index.ts';
+import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
+import { compilePicker, type Picker, PickState } from '../balancer/index.ts';
+import { Dialer } from '../transport/index.ts';
+import { type ConnectionWaiter, ServicePool } from './service-pool.ts';
+
+/** What the outlier detector is told of an attempt. */
+export type AttemptOutcome = 'success' | 'serverError' | 'gatewayError' | 'localOrigin' | 'abandoned';
+
+/** An endpoint that was picked and admitted; given back by `UpstreamService.report`, once. */
+export interface PickedEndpoint {
+  readonly endpoint: EndpointConfig;
+  readonly index: number;
+  readonly ticket: number;
+}
+
+export class UpstreamService {
+  config: ServiceConfig;
+  readonly counters: CounterBlock;
+  private readonly ledger: WorkerLedger;
+  private readonly clock: Clock;
+  private readonly pool: ServicePool;
+  private readonly pickState: PickState;
+  private picker: Picker;
+  private dialer: Dialer;
+  private outlier: OutlierPolicy | null;
+
+  constructor(
+    config: ServiceConfig,
+    secrets: SecretSet,
+    ledger: WorkerLedger,
+    counters: CounterBlock,
+    wheel: TimerWheel,
+    clock: Clock,
+    random: () => number,
+  ) {
+    this.config = config;
+    this.counters = counters;
+    this.ledger = ledger;
+    this.clock = clock;
+    this.pickState = new PickState(ledger.endpoints, random);
+    this.picker = compilePicker(config);
+    this.outlier = outlierPolicy(config);
+    this.dialer = new Dialer(config.tls, secrets, clock);
+    this.pool = new ServicePool(config, ledger, wheel, clock, this.dialer, {
+      onConnected: () => {
+        counters.add(COUNTER.upstreamCxTotal, 1);
+        counters.add(COUNTER.upstreamCxHttp1Total, 1);
+      },
+      onConnectFailed: (why) => {
+        counters.add(COUNTER.upstreamCxConnectFail, 1);
+        if (why.kind === 'connect-timeout') counters.add(COUNTER.upstreamCxConnectTimeout, 1);
+        if (why.kind === 'upstream-tls') counters.add(COUNTER.sslConnectionError, 1);
+      },
+      onClosed: () => counters.add(COUNTER.upstreamCxDestroy, 1),
+      onQueued: () => counters.add(COUNTER.upstreamRqPendingTotal, 1),
+    });
+  }
+
+  /** Takes a newer configuration of the same service. Requests under way keep what they have. */
+  update(config: ServiceConfig, secrets: SecretSet): void {
+    const sameTls = JSON.stringify(config.tls) === JSON.stringify(this.config.tls);
+    if (!sameTls) this.dialer = new Dialer(config.tls, secrets, this.clock);
+    this.config = config;
+    this.picker = compilePicker(config);
+    this.outlier = outlierPolicy(config);
+    this.pool.update(config, this.dialer);
+  }
+
+  updateSecrets(secrets: SecretSet): void {
+    this.dialer.update(secrets);
+  }
+
+  /** The service was removed: connections close as they become idle. */
+  close(): void {
+    this.pool.close();
+  }
+
+  /** Cuts off every connection; resolves when the last one is closed. */
+  destroy(): Promise<void> {
+    return this.pool.destroy();
+  }
+
+  /** Another worker waits for one of this service's connection slots. */
+  onWanted(): void {
+    this.pool.onWanted();
+  }
+
+  /** Counts a new request, whose retries the budget is measured against. */
+  recordRequest(): void {
+    const { slot, retryBudget } = this.config;
+    if (retryBudget !== null) this.ledger.budgets.recordRequest(slot, this.clock.nowMs(), retryBudget);
+  }
+
+  /** Takes one of the node's maxRequests; false: the breaker is open. */
+  acquireRequest(): boolean {
+    return this.ledger.gauges.acquire(
+      this.config.slot,
+      GAUGE.requests,
+      this.config.circuitBreaker.maxRequests,
+    );
+  }
+
+  releaseRequest(slot: number): void {
+    this.ledger.gauges.release(slot, GAUGE.requests);
+  }
+
+  /**
+   * Asks leave for one retry: of the budget, or where that is switched off of maxRetries, whose unit is
+   * held until `releaseRetry`.
+   */
+  acquireRetry(): 'yes' | 'budget' | 'max-retries' {
+    const { slot, retryBudget, circuitBreaker } = this.config;
+    if (retryBudget !== null) {
+      return this.ledger.budgets.tryRetry(slot, this.clock.nowMs(), retryBudget) ? 'yes' : 'budget';
+    }
+    return this.ledger.gauges.acquire(slot, GAUGE.retries, circuitBreaker.maxRetries) ? 'yes' : 'max-retries';
+  }
+
+  /** Whether a retry granted now holds a unit of maxRetries. */
+  get retriesAreGauged(): boolean {
+    return this.config.retryBudget === null;
+  }
+
+  releaseRetry(slot: number): void {
+    this.ledger.gauges.release(slot, GAUGE.retries);
+  }
+
+  /** Picks and admits an endpoint, other than those in `tried` if possible; null: none may be used. */
+  pick(tried: readonly number[]): PickedEndpoint | null {
+    const { pickState } = this;
+    const index = this.picker.pick(pickState, this.clock.nowMs(), tried);
+    if (pickState.panic) this.counters.add(COUNTER.lbHealthyPanic, 1);
+    if (index < 0) return null;
+    const endpoint = this.config.endpoints[index] as EndpointConfig;
+    this.ledger.endpoints.acquire(endpoint.slot, Number.POSITIVE_INFINITY);
+    return { endpoint, index, ticket: pickState.ticket };
+  }
+
+  /** May a request that waits for a connection go to this endpoint instead of the one it chose? */
+  mayMove(slot: number, tried: readonly number[]): boolean {
+    const index = this.config.endpoints.findIndex((endpoint) => endpoint.slot === slot);
+    const { endpoints } = this.ledger;
+    return (
+      index >= 0 &&
+      !tried.includes(index) &&
+      endpoints.availability(slot, this.clock.nowMs()) === AVAILABLE.yes
+    );
+  }
+
+  /** Gives `from` back and takes the endpoint at `slot`, which `mayMove` allowed. */
+  move(from: PickedEndpoint, slot: number): PickedEndpoint {
+    const { endpoints } = this.ledger;
+    const index = this.config.endpoints.findIndex((endpoint) => endpoint.slot === slot);
+    this.report(from, 'abandoned');
+    endpoints.release(from.endpoint.slot);
+    endpoints.acquire(slot, Number.POSITIVE_INFINITY);
+    return {
+      endpoint: this.config.endpoints[index] as EndpointConfig,
+      index,
+      ticket: endpoints.admitInPanic(slot),
+    };
+  }
+
+  /** Gives a connection to `waiter`, now or later; the failure where it may not even wait. */
+  checkout(waiter: ConnectionWaiter): Failure | null {
+    return this.pool.checkout(waiter);
+  }
+
+  abandonCheckout(waiter: ConnectionWaiter): void {
+    this.pool.abandon(waiter);
+  }
+
+  /** Tells the outlier detector how an attempt went: exactly once for each `pick`. */
+  report(picked: PickedEndpoint, outcome: AttemptOutcome): void {
+    const { endpoints } = this.ledger;
+    const { slot } = picked.endpoint;
+    if (outcome === 'abandoned') endpoints.abandon(slot, picked.ticket);
+    else if (outcome === 'success') endpoints.reportSuccess(slot, picked.ticket, this.clock.nowMs());
+    else if (this.outlier === null) endpoints.abandon(slot, picked.ticket);
+    else {
+      const hosts = this.config.endpoints.length;
+      endpoints.reportFailure(slot, picked.ticket, FAILED[outcome], this.clock.nowMs(), hosts, this.outlier);
+    }
+  }
+
+  /** The endpoint's active request is over. */
+  releaseEndpoint(picked: PickedEndpoint): void {
+    this.ledger.endpoints.release(picked.endpoint.slot);
+  }
+
+  /** Value and limit of a gauge, for decision records. */
+  observed(gauge: keyof typeof GAUGE): number {
+    return this.ledger.gauges.active(this.config.slot, GAUGE[gauge]);
+  }
+}
+
+/** What a missing endpoint is called: none configured, or none that may be used. */
+export function noEndpoint(service: ServiceConfig): Failure {
+  return failure(
+    'no-endpoint',
+    service.endpoints.length === 0
+      ? `service ${service.name} has no endpoints`
+      : `none of the ${service.endpoints.length} endpoints of ${service.name} may be used`,
+  );
+}
+
+function outlierPolicy(config: ServiceConfig): OutlierPolicy | null {
+  return config.outlierDetection === null
+    ? null
+    : { ...config.outlierDetection, splitExternalLocalOriginErrors: false };
+}

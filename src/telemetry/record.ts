@@ -1,0 +1,91 @@
+/**
+ * What is known of one request, written down by the exchange while it happens. The record is plain
+ * fields, so that writing costs a store; everything that is made of it (metrics, the log line, spans, the
+ * decision record) is made once, when the request has ended, by `Recorder.finish`.
+ *
+ * Times are monotonic milliseconds of `Clock.nowMs`; `startWallMs` ties them to the calendar.
+ */
+import type { Failure } from '../base/index.ts';
+import type { ConnectionFacts } from '../message/index.ts';
+import type { TraceContext } from './trace-context.ts';
+
+export class RequestRecord {
+  readonly facts: ConnectionFacts;
+  readonly startMs: number;
+  readonly startWallMs: number;
+  requestId = '';
+  method = '';
+  /** As the client sent it, before normalisation and rewriting. */
+  target = '';
+  authority = '';
+  userAgent = '';
+  /** `x-forwarded-for` as it is sent upstream; empty: none. */
+  forwardedFor = '';
+  protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1';
+  /** Null when tracing has not looked at the request (it was refused before routing). */
+  trace: TraceContext | null = null;
+  /** Name of the rule that matched; empty: none did. */
+  rule = '';
+  /** Service the last attempt went to, or would have gone to; empty: none. */
+  service = '';
+  /** Its slot in the ledger; -1: none. */
+  serviceSlot = -1;
+  readonly attempts: AttemptRecord[] = [];
+  /** Why no further attempt was made, where a policy would have allowed one but a limit did not. */
+  retryRefused: RetryRefusal = '';
+  /** Status sent to the client; 0: none. */
+  status = 0;
+  /** What ended the request; null: it was answered by an endpoint or a filter. */
+  failure: Failure | null = null;
+  /** Limit and observed value, where a limit decided; see `Decision`. */
+  limit = '';
+  limitValue = -1;
+  observedValue = -1;
+  requestBytes = 0;
+  responseBytes = 0;
+  /** Whole request received; -1: not yet. */
+  requestEndMs = -1;
+  /** First byte of the final answer's head from upstream; -1: none. */
+  responseStartMs = -1;
+  endMs = -1;
+
+  constructor(facts: ConnectionFacts, startMs: number, startWallMs: number) {
+    this.facts = facts;
+    this.startMs = startMs;
+    this.startWallMs = startWallMs;
+  }
+}
+
+/**
+ * Why a retry that the policy wanted was not made: `attempts` used up, `budget` empty, `max-retries` full, `body`
+ * too large to replay, `timeout`: no time left, `started`: the answer had begun, `no-endpoint`.
+ */
+export type RetryRefusal = '' | 'attempts' | 'budget' | 'max-retries' | 'body' | 'timeout' | 'started' | 'no-endpoint';
+
+export class AttemptRecord {
+  readonly service: string;
+  /** `address:port`; empty: none could be picked. */
+  endpoint = '';
+  /** 16 hex digits; empty when the request is not sampled. */
+  spanId = '';
+  readonly startMs: number;
+  /** Backoff waited before this attempt, in ms. */
+  readonly backoffMs: number;
+  /** The backoff came from the last answer (`Retry-After`, `X-RateLimit-Reset`), not from the exponential windows. */
+  backoffFromAnswer = false;
+  /** Rule by which this attempt is a retry, e.g. `connect-failure`, `5xx`, `code-503`; empty: the first attempt. */
+  readonly retryReason: string;
+  /** Milliseconds spent waiting for a connection, handshake included. */
+  connectMs = 0;
+  reused = false;
+  status = 0;
+  failure: Failure | null = null;
+  endMs = -1;
+
+  constructor(service: string, startMs: number, backoffMs: number, retryReason: string) {
+    this.service = service;
+    this.startMs = startMs;
+    this.backoffMs = backoffMs;
+    this.retryReason = retryReason;
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * One worker: a whole data plane on its own thread, with its own listeners, pools and codecs. It shares
+ * the ledger with its siblings and hears from the supervisor by messages; while a request waits it asks nobody
+ * anything. The class runs wherever it is made; only a thread started by the supervisor starts one here.
+ */
+import { Session } from 'node:inspector/promises';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { type Clock, LIMITS, systemClock, TimerWheel } from './base/index.ts';
+import type { FromWorker, ListenFault, ToWorker, WorkerStart } from './channel/index.ts';
+import {
+  applyDelta,
+  decodeSecrets,
+  type ListenerConfig,
+  type SecretSet,
+  type Snapshot,
+  type SnapshotDelta,
+} from './config/index.ts';
+import {
+  Conductor,
+  compileRulePolicy,
+  type ExchangeContext,
+  type RulePolicy,
+} from './dataplane/exchange/index.ts';
+import { Listener } from './dataplane/listener/index.ts';
+import { compileRouter } from './dataplane/router/index.ts';
+import { UpstreamService } from './dataplane/upstream/index.ts';
+import { attachLedger, attachMetricCells, type WorkerLedger } from './ledger/index.ts';
+import { AccessLog, Recorder } from './telemetry/index.ts';
+
+export class DataPlane {
+  private readonly send: (message: FromWorker) => void;
+  private readonly clock: Clock;
+  private readonly wheel: TimerWheel;
+  private readonly ledger: WorkerLedger;
+  private readonly log: AccessLog | null;
+  private readonly recorder: Recorder;
+  private readonly context: ExchangeContext;
+  private readonly conductor: Conductor;
+  private readonly services = new Map<string, UpstreamService>();
+  private readonly listeners = new Map<string, Listener>();
+  /** Listeners that were removed or moved, until their last connection has ended. */
+  private readonly leaving = new Set<Listener>();
+  private readonly heartbeat: NodeJS.Timeout;
+  private readonly flusher: NodeJS.Timeout;
+  private snapshot: Snapshot | null = null;
+  private secrets: SecretSet;
+  /** Messages are handled one after the other: a snapshot is in force before the next is looked at. */
+  private queue: Promise<void> = Promise.resolve();
+
+  constructor(start: WorkerStart, send: (message: FromWorker) => void, clock: Clock = systemClock) {
+    this.send = send;
+    this.clock = clock;
+    this.secrets = decodeSecrets(start.secrets);
+    this.wheel = new TimerWheel(clock);
+    this.wheel.start();
+    this.ledger = attachLedger(start.ledger, start.index);
+    this.ledger.connections.start((slot) => this.onWanted(slot));
+    const first = applyDelta(null, start.snapshot);
+    const { accessLog, tracing } = first.node;
+    this.log = accessLog.path === null ? null : this.openLog(accessLog.path);
+    this.recorder = new Recorder({
+      clock,
+      cells: attachMetricCells(start.metrics, start.index),
+      sink: { post: (batch) => send({ type: 'records', batch }) },
+      log: this.log,
+      tracing,
+    });
+    this.flusher = setInterval(() => this.recorder.flush(), LIMITS.recordFlushMs);
+    this.context = {
+      clock,
+      wheel: this.wheel,
+      random: Math.random,
+      recorder: this.recorder,
+      router: compileRouter<RulePolicy>(first, null, compileRulePolicy),
+      services: this.services,
+      active: 0,
+    };
+    this.conductor = new Conductor(this.context);
+    this.heartbeat = setInterval(() => this.ledger.beat(clock.nowMs()), LIMITS.heartbeatMs);
+    this.ledger.beat(clock.nowMs());
+    this.handle({ type: 'snapshot', delta: start.snapshot, secrets: null });
+  }
+
+  /** Takes a message of the supervisor's; what comes of it is reported by `send`. */
+  handle(message: ToWorker): void {
+    this.queue = this.queue.then(() => this.handleNext(message));
+  }
+
+  /** Ends everything at once and returns how many requests were cut off. */
+  async stop(): Promise<number> {
+    let aborted = 0;
+    const ends: Promise<void>[] = [];
+    for (const listener of [...this.listeners.values(), ...this.leaving]) {
+      ends.push(listener.drain());
+      aborted += listener.destroy();
+    }
+    for (const service of this.services.values()) ends.push(service.destroy());
+    await Promise.all(ends);
+    clearInterval(this.heartbeat);
+    clearInterval(this.flusher);
+    this.wheel.stop();
+    this.recorder.flush();
+    await this.log?.close(LIMITS.logCloseMs);
+    return aborted;
+  }
+
+  /** Requests under way. */
+  get activeRequests(): number {
+    return this.context.active;
+  }
+
+  /** Hands finished records over now instead of with the next beat. */
+  flush(): void {
+    this.recorder.flush();
+  }
+
+  private async handleNext(message: ToWorker): Promise<void> {
+    switch (message.type) {
+      case 'snapshot':
+        if (message.secrets !== null) this.takeSecrets(decodeSecrets(message.secrets));
+        return this.apply(message.delta);
+      case 'secrets':
+        return this.takeSecrets(decodeSecrets(message.secrets));
+      case 'drain':
+        return this.drain(message.timeoutMs);
+      case 'reopen-logs':
+        this.log?.reopen();
+        return;
+      case 'records-taken':
+        return this.recorder.taken(message.count);
+      case 'cpu-profile':
+        void this.profile(message.durationMs);
+        return;
+      case 'log-level':
+        return;
+    }
+  }
+
+  /** Brings listeners, services and routes to a new snapshot; requests under way keep what they have. */
+  private async apply(delta: SnapshotDelta): Promise<void> {
+    const snapshot = applyDelta(this.snapshot, delta);
+    this.snapshot = snapshot;
+    this.recorder.configure(snapshot.node.tracing);
+    this.applyServices(snapshot);
+    this.context.router = compileRouter(snapshot, this.context.router, compileRulePolicy);
+    const faults = await this.applyListeners(snapshot);
+    this.ledger.acknowledge(snapshot.version);
+    this.send({ type: 'applied', version: snapshot.version, faults });
+  }
+
+  private applyServices(snapshot: Snapshot): void {
+    const gone = new Set(this.services.keys());
+    for (const config of snapshot.services) {
+      gone.delete(config.name);
+      const known = this.services.get(config.name);
+      if (known?.config.slot === config.slot) {
+        if (known.config !== config) known.update(config, this.secrets);
+        continue;
+      }
+      known?.close();
+      this.services.set(
+        config.name,
+        new UpstreamService(
+          config,
+          this.secrets,
+          this.ledger,
+          this.recorder.metrics.addService(config.name, config.slot).counters,
+          this.wheel,
+          this.clock,
+          Math.random,
+        ),
+      );
+    }
+    for (const name of gone) {
+      this.services.get(name)?.close();
+      this.services.delete(name);
+      this.recorder.metrics.removeService(name, this.clock.nowMs());
+    }
+  }
+
+  private async applyListeners(snapshot: Snapshot): Promise<ListenFault[]> {
+    const faults: ListenFault[] = [];
+    const wanted = new Map(snapshot.listeners.map((config) => [config.name, config]));
+    for (const [name, listener] of this.listeners) {
+      const config = wanted.get(name);
+      if (config === undefined || !listener.canBecome(config)) this.retire(name, listener);
+      else if (config !== listener.config) listener.update(config, this.secrets);
+    }
+    for (const config of snapshot.listeners) {
+      if (!this.listeners.has(config.name)) await this.open(config, faults);
+    }
+    return faults;
+  }
+
+  private async open(config: ListenerConfig, faults: ListenFault[]): Promise<void> {
+    const listener = new Listener(config, this.secrets, {
+      conductor: this.conductor,
+      wheel: this.wheel,
+      clock: this.clock,
+      counters: this.recorder.metrics.addListener(config.name, `${config.host}_${config.port}`),
+    });
+    try {
+      await listener.listen();
+      this.listeners.set(config.name, listener);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      faults.push({ listener: config.name, code: code ?? 'ERROR', message });
+    }
+  }
+
+  private retire(name: string, listener: Listener): void {
+    this.listeners.delete(name);
+    this.leaving.add(listener);
+    this.recorder.metrics.removeListener(name, this.clock.nowMs());
+    void listener.drain().then(() => this.leaving.delete(listener));
+  }
+
+  private takeSecrets(secrets: SecretSet): void {
+    this.secrets = secrets;
+    for (const listener of this.listeners.values()) listener.updateSecrets(secrets);
+    for (const service of this.services.values()) service.updateSecrets(secrets);
+  }
+
+  /** Lets what is under way end, for so long; then cuts it off. */
+  private async drain(timeoutMs: number): Promise<void> {
+    const all = [...this.listeners.values(), ...this.leaving];
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([Promise.all(all.map((listener) => listener.drain())), late]);
+    clearTimeout(timer);
+    const aborted = await this.stop();
+    this.send({ type: 'drained', aborted });
+  }
+
+  private openLog(path: string): AccessLog {
+    return new AccessLog({
+      path,
+      onError: (message) => this.send({ type: 'log', level: 'error', message, fields: { path } }),
+    });
+  }
+
+  private onWanted(slot: number): void {
+    for (const service of this.services.values()) if (service.config.slot === slot) service.onWanted();
+  }
+
+  private async profile(durationMs: number): Promise<void> {
+    const session = new Session();
+    session.connect();
+    await session.post('Profiler.enable');
+    await session.post('Profiler.start');
+    await new Promise((resolve) => setTimeout(resolve, durationMs));
+    const { profile } = await session.post('Profiler.stop');
+    session.disconnect();
+    this.send({ type: 'cpu-profile', profile: JSON.stringify(profile) });
+  }
+}
+
+function isWorkerStart(data: unknown): data is WorkerStart {
+  return typeof data === 'object' && data !== null && 'outboardWorker' in data;
+}
+
+if (!isMainThread && isWorkerStart(workerData)) {
+  const port = parentPort as NonNullable<typeof parentPort>;
+  const plane = new DataPlane(workerData, (message) => port.postMessage(message));
+  port.on('message', (message: ToWorker) => plane.handle(message));
+}

@@ -1,0 +1,159 @@
+/**
+ * A whole data plane in the test's own thread: real sockets on ports the system gives, the real ledger, and
+ * everything recorded. `withProxy` fails the test when the proxy holds on to anything at the end: an active
+ * request, a count in the ledger, an armed timer.
+ */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import type { FromWorker } from '../../src/channel/index.ts';
+import { buildSnapshot, diffSnapshots, encodeSecrets, NO_SECRETS, type SecretSet, type Snapshot } from '../../src/config/index.ts';
+import { formatFault, loadConfig } from '../../src/config/load/index.ts';
+import { createLedger, createMetricCells, GAUGE, type Ledger } from '../../src/ledger/index.ts';
+import { COUNTER, type Decision, METRIC_CELLS_CAPACITY, type SpanRecord } from '../../src/telemetry/index.ts';
+import { DataPlane } from '../../src/worker.ts';
+
+export interface TestProxy {
+  /** Port of each listener by its name. */
+  readonly ports: ReadonlyMap<string, number>;
+  /** Port of the first listener. */
+  readonly port: number;
+  readonly decisions: Decision[];
+  readonly spans: SpanRecord[];
+  readonly ledger: Ledger;
+  readonly snapshot: Snapshot;
+  /** Replaces the configuration; resolves when it is in force. */
+  reload(yaml: string, secrets?: SecretSet): Promise<void>;
+  rotate(secrets: SecretSet): void;
+  /** A counter of a service, summed. */
+  counter(service: string, name: keyof typeof COUNTER): number;
+  /** Waits until spans and decisions of ended requests have arrived. */
+  recorded(): Promise<void>;
+}
+
+/** A free port of the loopback interface, given back at once. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/**
+ * Runs `use` with a proxy of this configuration. `port: 0` and `:0` in a listener's address are replaced by free
+ * ports before it is read.
+ */
+export async function withProxy<T>(
+  yaml: string,
+  use: (proxy: TestProxy) => Promise<T>,
+  options: { readonly secrets?: SecretSet } = {},
+): Promise<T> {
+  const ledger = createLedger({ workers: 1, maxServices: 256, maxEndpoints: 1_024 });
+  const cells = createMetricCells({ workers: 1, capacity: METRIC_CELLS_CAPACITY });
+  const slots = new Map<string, number>();
+  const blocks = new Map<string, number>();
+  const decisions: Decision[] = [];
+  const spans: SpanRecord[] = [];
+  let applied: ((faults: readonly unknown[]) => void) | null = null;
+  let version = 0;
+  let current: Snapshot | null = null;
+
+  const slotOf = (kind: 'service' | 'endpoint', key: string): number => {
+    const known = slots.get(`${kind} ${key}`);
+    if (known !== undefined) return known;
+    const slot = kind === 'service' ? ledger.allocateService(key) : ledger.endpoints.allocate(serviceOf(key), key);
+    slots.set(`${kind} ${key}`, slot);
+    return slot;
+  };
+  const serviceOf = (key: string): number => slots.get(`service ${key.slice(0, key.lastIndexOf('|'))}`) as number;
+
+  const build = async (text: string): Promise<Snapshot> => {
+    let filled = text;
+    while (/(address: [^\n]*?):0\b/.test(filled)) filled = filled.replace(/(address: [^\n]*?):0\b/, `$1:${await freePort()}`);
+    const loaded = loadConfig(`${filled}\nworkers: 1\n`, 'test.yaml', { fileReadable: () => true });
+    assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map((fault) => formatFault(fault)).join('\n'));
+    return buildSnapshot(loaded.draft, ++version, slotOf);
+  };
+
+  const onMessage = (message: FromWorker): void => {
+    if (message.type === 'applied') {
+      applied?.(message.faults);
+      applied = null;
+    } else if (message.type === 'records') {
+      decisions.push(...message.batch.decisions);
+      spans.push(...message.batch.spans);
+      for (const series of message.batch.series) {
+        if (series.block === 'service') blocks.set(series.owner, series.offset);
+      }
+      queueMicrotask(() => plane.handle({ type: 'records-taken', count: 1 }));
+    }
+  };
+
+  const first = await build(yaml);
+  current = first;
+  ledger.workerStarting(0, 0);
+  const ready = new Promise<readonly unknown[]>((resolve) => {
+    applied = resolve;
+  });
+  const plane = new DataPlane(
+    {
+      outboardWorker: true,
+      index: 0,
+      ledger: ledger.buffers,
+      metrics: cells.buffers,
+      snapshot: diffSnapshots(null, first),
+      secrets: encodeSecrets(options.secrets ?? NO_SECRETS),
+      logLevel: 'error',
+    },
+    onMessage,
+  );
+  assert.deepEqual(await ready, [], 'every listener listens');
+
+  const proxy: TestProxy = {
+    ports: new Map(first.listeners.map((listener) => [listener.name, listener.port])),
+    port: first.listeners[0]?.port ?? 0,
+    decisions,
+    spans,
+    ledger,
+    get snapshot() {
+      return current as Snapshot;
+    },
+    async reload(text, secrets) {
+      const next = await build(text);
+      const done = new Promise<readonly unknown[]>((resolve) => {
+        applied = resolve;
+      });
+      const delta = diffSnapshots(current as Snapshot, next);
+      current = next;
+      plane.handle({ type: 'snapshot', delta, secrets: secrets === undefined ? null : encodeSecrets(secrets) });
+      assert.deepEqual(await done, []);
+    },
+    rotate(secrets) {
+      plane.handle({ type: 'secrets', secrets: encodeSecrets(secrets) });
+    },
+    counter(service, name) {
+      const base = blocks.get(service);
+      return base === undefined ? 0 : cells.read(base + COUNTER[name]);
+    },
+    async recorded() {
+      plane.flush();
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+
+  let outcome: T;
+  try {
+    outcome = await use(proxy);
+  } catch (error) {
+    await plane.stop();
+    throw error;
+  }
+  await plane.stop();
+  assert.equal(plane.activeRequests, 0, 'no request is left active');
+  for (const service of (current as Snapshot).services) {
+    for (const [name, gauge] of Object.entries(GAUGE)) {
+      assert.equal(ledger.readGauge(service.slot, gauge).active, 0, `${name} of ${service.name} came back to 0`);
+    }
+  }
+  return outcome;
+}
