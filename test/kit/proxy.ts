@@ -6,7 +6,14 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import type { FromWorker } from '../../src/channel/index.ts';
-import { buildSnapshot, diffSnapshots, encodeSecrets, NO_SECRETS, type SecretSet, type Snapshot } from '../../src/config/index.ts';
+import {
+  buildSnapshot,
+  diffSnapshots,
+  encodeSecrets,
+  NO_SECRETS,
+  type SecretSet,
+  type Snapshot,
+} from '../../src/config/index.ts';
 import { formatFault, loadConfig } from '../../src/config/load/index.ts';
 import { createLedger, createMetricCells, GAUGE, type Ledger } from '../../src/ledger/index.ts';
 import { COUNTER, type Decision, METRIC_CELLS_CAPACITY, type SpanRecord } from '../../src/telemetry/index.ts';
@@ -61,15 +68,18 @@ export async function withProxy<T>(
   const slotOf = (kind: 'service' | 'endpoint', key: string): number => {
     const known = slots.get(`${kind} ${key}`);
     if (known !== undefined) return known;
-    const slot = kind === 'service' ? ledger.allocateService(key) : ledger.endpoints.allocate(serviceOf(key), key);
+    const slot =
+      kind === 'service' ? ledger.allocateService(key) : ledger.endpoints.allocate(serviceOf(key), key);
     slots.set(`${kind} ${key}`, slot);
     return slot;
   };
-  const serviceOf = (key: string): number => slots.get(`service ${key.slice(0, key.lastIndexOf('|'))}`) as number;
+  const serviceOf = (key: string): number =>
+    slots.get(`service ${key.slice(0, key.lastIndexOf('|'))}`) as number;
 
   const build = async (text: string): Promise<Snapshot> => {
     let filled = text;
-    while (/(address: [^\n]*?):0\b/.test(filled)) filled = filled.replace(/(address: [^\n]*?):0\b/, `$1:${await freePort()}`);
+    while (/(address: [^\n]*?):0\b/.test(filled))
+      filled = filled.replace(/(address: [^\n]*?):0\b/, `$1:${await freePort()}`);
     const loaded = loadConfig(`${filled}\nworkers: 1\n`, 'test.yaml', { fileReadable: () => true });
     assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map((fault) => formatFault(fault)).join('\n'));
     return buildSnapshot(loaded.draft, ++version, slotOf);
@@ -125,7 +135,11 @@ export async function withProxy<T>(
       });
       const delta = diffSnapshots(current as Snapshot, next);
       current = next;
-      plane.handle({ type: 'snapshot', delta, secrets: secrets === undefined ? null : encodeSecrets(secrets) });
+      plane.handle({
+        type: 'snapshot',
+        delta,
+        secrets: secrets === undefined ? null : encodeSecrets(secrets),
+      });
       assert.deepEqual(await done, []);
     },
     rotate(secrets) {
@@ -152,7 +166,11 @@ export async function withProxy<T>(
   assert.equal(plane.activeRequests, 0, 'no request is left active');
   for (const service of (current as Snapshot).services) {
     for (const [name, gauge] of Object.entries(GAUGE)) {
-      assert.equal(ledger.readGauge(service.slot, gauge).active, 0, `${name} of ${service.name} came back to 0`);
+      assert.equal(
+        ledger.readGauge(service.slot, gauge).active,
+        0,
+        `${name} of ${service.name} came back to 0`,
+      );
     }
   }
   return outcome;

@@ -1,0 +1,76 @@
+/**
+ * Opens connections to the endpoints of one service. Reads go through one buffer per thread that the
+ * kernel fills and the reader empties before it returns (`onread`): no Buffer is allocated per read, which
+ * is worth 9 % of HTTP/1.1 throughput with small answers (measured on Node 26). Whoever keeps bytes
+ * copies them.
+ */
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { type Clock, type Failure, failure } from '../../base/index.ts';
+import type { EndpointConfig, SecretSet, UpstreamTls } from '../../config/index.ts';
+import { createTlsOriginator, type TlsOriginator } from './tls-client.ts';
+import { explainUpstreamTlsError } from './tls-error.ts';
+
+const READ_BUFFER_BYTES = 64 * 1024;
+let readBuffer: Buffer | null = null;
+
+/** Takes bytes that are valid only during the call; false pauses the socket. */
+export type ReadBytes = (length: number, bytes: Uint8Array) => boolean;
+
+export class Dialer {
+  private readonly originator: TlsOriginator | null;
+
+  constructor(tls: UpstreamTls | null, secrets: SecretSet, clock: Clock) {
+    this.originator = tls === null ? null : createTlsOriginator({ tls, secrets, clock, alpn: ['http/1.1'] });
+  }
+
+  /** New connections use these secrets. */
+  update(secrets: SecretSet): void {
+    this.originator?.update(secrets);
+  }
+
+  /** Why no connection can be made now (a secret isn't loaded), or null. */
+  get failure(): Failure | null {
+    const why = this.originator?.failure ?? null;
+    return why === null ? null : failure('upstream-tls', why.detail);
+  }
+
+  /** The socket's event that says it can be written to. */
+  get readyEvent(): 'connect' | 'secureConnect' {
+    return this.originator === null ? 'connect' : 'secureConnect';
+  }
+
+  /** Starts to connect; `readyEvent` or `error` tells the outcome. Only while `failure` is null. */
+  dial(endpoint: EndpointConfig, onBytes: ReadBytes): Socket {
+    readBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+    const target: TcpNetConnectOpts = {
+      host: endpoint.address,
+      port: endpoint.port,
+      noDelay: true,
+      allowHalfOpen: true,
+      onread: { buffer: readBuffer, callback: onBytes },
+    };
+    return this.originator === null ? connect(target) : this.originator.connect(target, addressOf(endpoint));
+  }
+}
+
+/** `address:port`, with brackets for IPv6: what logs, spans and records call an endpoint. */
+export function addressOf(endpoint: EndpointConfig): string {
+  return endpoint.address.includes(':')
+    ? `[${endpoint.address}]:${endpoint.port}`
+    : `${endpoint.address}:${endpoint.port}`;
+}
+
+/** What an error while connecting means. */
+export function connectFailure(error: NodeJS.ErrnoException, address: string): Failure {
+  switch (error.code) {
+    case 'ECONNREFUSED':
+      return failure('connect-refused', address);
+    case 'ETIMEDOUT':
+      return failure('connect-timeout', address);
+    default:
+      // System errors have a number and a call; everything else is TLS refusing the endpoint.
+      return error.syscall !== undefined
+        ? failure('connect-failed', `${address}: ${error.message}`)
+        : failure('upstream-tls', `${address}: ${explainUpstreamTlsError(error).detail}`);
+  }
+}

@@ -1,0 +1,10 @@
+/** transport: sockets and TLS, both directions. */
+export { addressOf, connectFailure, Dialer, type ReadBytes } from './dial.ts';
+export { SocketOut } from './socket-out.ts';
+export { createTlsOriginator, type TlsOriginator, type TlsOriginatorOptions } from './tls-client.ts';
+export { explainUpstreamTlsError, type TlsClientFailure, type TlsServerFailure } from './tls-error.ts';
+export {
+  createTlsTerminator,
+  type TlsTerminator,
+  type TlsTerminatorOptions,
+} from './tls-server.ts';

@@ -1,0 +1,240 @@
+// The supervisor's end of the endpoint table: slots, active health, the decay of ejection multipliers,
+// and what ended workers held. Workers change an endpoint by compare-and-swap at the same time, so
+// every transition here is one too.
+
+import { resetFailures } from './endpoints.ts';
+import {
+  ACTIVE,
+  CHANGED,
+  CONSECUTIVE_5XX,
+  CONSECUTIVE_GATEWAY,
+  CONSECUTIVE_LOCAL,
+  EJECTED,
+  EJECTION_IN_PROGRESS,
+  ENDPOINT_EJECTIONS,
+  type Layout,
+  type Memory,
+  MULTIPLIER,
+  SERVICE,
+  STATE,
+  UNTIL,
+} from './layout.ts';
+import {
+  hasPassed,
+  inPhase,
+  nextGeneration,
+  ownerOf,
+  PHASE,
+  phaseOf,
+  REMOVED,
+  UNHEALTHY,
+} from './outlier.ts';
+import { countOf, giveBackOwned, isBusyCell, ownedCount, recountFrozen } from './owned.ts';
+import { SlotTable, type SlotUsage } from './slots.ts';
+
+/** What one endpoint shows at a moment: for /clusters and metrics. */
+export interface EndpointReading {
+  readonly active: number;
+  /** ejecting is shown as ejected. */
+  readonly state: 'healthy' | 'ejected' | 'probing';
+  /** False while its active health check fails. */
+  readonly passesHealthCheck: boolean;
+  /** Milliseconds until a probe is admitted; 0 when not ejected. */
+  readonly ejectedForMs: number;
+  /** k in min(base * k, max). */
+  readonly ejectionMultiplier: number;
+  readonly ejections: number;
+  readonly consecutive5xx: number;
+  readonly consecutiveGatewayErrors: number;
+  readonly consecutiveLocalOriginFailures: number;
+}
+
+/** An ejection over for longer than this is restated, so that 32-bit time never makes it future again. */
+const RESTATE_AFTER_MS = 3_600_000;
+
+export class EndpointAdmin {
+  readonly #memory: Memory;
+  readonly #layout: Layout;
+  readonly #slots: SlotTable;
+  readonly #ofService: (Set<number> | undefined)[] = [];
+
+  constructor(memory: Memory, layout: Layout, oldestVersion: () => number) {
+    this.#memory = memory;
+    this.#layout = layout;
+    this.#slots = new SlotTable({
+      name: 'endpoints',
+      capacity: layout.maxEndpoints,
+      oldestVersion,
+      isQuiet: (slot) => countOf(memory, layout.endpoint(slot) + ACTIVE) === 0,
+      clear: (slot) => this.#clear(slot),
+    });
+  }
+
+  /**
+   * The slot of the endpoint `key` of `service`, a new one (healthy) if it has none. An endpoint of
+   * two services has a slot in each. Throws when all slots are in use or draining.
+   */
+  allocate(service: number, key: string): number {
+    const { slot, isNew, isRevived } = this.#slots.allocate(slotKey(service, key));
+    if (!isNew && !isRevived) return slot;
+    const line = this.#layout.endpoint(slot);
+    this.#memory[line + SERVICE] = service;
+    this.#update(line, (state) => nextGeneration(state) & ~(REMOVED | UNHEALTHY));
+    this.#endpointsOf(service).add(slot);
+    return slot;
+  }
+
+  /** Frees the endpoint's slot as of snapshot `version`, the first without it; it no longer counts as ejected. */
+  free(service: number, key: string, version: number): void {
+    const slot = this.#slots.free(slotKey(service, key), version);
+    if (slot === undefined) return;
+    const line = this.#layout.endpoint(slot);
+    const before = this.#update(line, (state) => inPhase(nextGeneration(state), PHASE.healthy, 0) | REMOVED);
+    this.#endpointsOf(service).delete(slot);
+    if (phaseOf(before) !== PHASE.healthy) this.#countReturned(service);
+    resetFailures(this.#memory, line);
+    this.#memory[line + MULTIPLIER] = 0;
+  }
+
+  usage(): SlotUsage {
+    return this.#slots.usage();
+  }
+
+  /** States the verdict of active health checking. Endpoints start out as passing. */
+  setHealth(endpoint: number, passes: boolean): void {
+    const word = this.#layout.endpoint(endpoint) + STATE;
+    if (passes) Atomics.and(this.#memory, word, ~UNHEALTHY);
+    else Atomics.or(this.#memory, word, UNHEALTHY);
+  }
+
+  /** Ends an ejection now (Envoy: successful_active_health_check_uneject_host). False: it was not ejected. */
+  uneject(endpoint: number, nowMs: number): boolean {
+    const line = this.#layout.endpoint(endpoint);
+    const before = this.#update(line, (state) => inPhase(state, PHASE.healthy, 0));
+    if (phaseOf(before) === PHASE.healthy) return false;
+    resetFailures(this.#memory, line);
+    Atomics.store(this.#memory, line + CHANGED, nowMs | 0);
+    this.#countReturned(this.#memory[line + SERVICE]);
+    return true;
+  }
+
+  /**
+   * The periodic sweep of one endpoint, every outlier `intervalMs`: the multiplier k falls by one for
+   * each interval spent healthy.
+   */
+  sweep(endpoint: number, nowMs: number, intervalMs: number): void {
+    const memory = this.#memory;
+    const line = this.#layout.endpoint(endpoint);
+    const phase = phaseOf(Atomics.load(memory, line + STATE));
+    if (phase === PHASE.ejected) {
+      const untilMs = Atomics.load(memory, line + UNTIL);
+      if (hasPassed(nowMs - RESTATE_AFTER_MS, untilMs)) {
+        Atomics.compareExchange(memory, line + UNTIL, untilMs, nowMs | 0);
+      }
+    }
+    const multiplier = Atomics.load(memory, line + MULTIPLIER);
+    if (phase !== PHASE.healthy || multiplier === 0) return;
+    if (!hasPassed(nowMs - intervalMs, Atomics.load(memory, line + CHANGED))) return;
+    if (Atomics.compareExchange(memory, line + MULTIPLIER, multiplier, multiplier - 1) !== multiplier) return;
+    Atomics.store(memory, line + CHANGED, nowMs | 0);
+  }
+
+  read(endpoint: number, nowMs: number): EndpointReading {
+    const memory = this.#memory;
+    const line = this.#layout.endpoint(endpoint);
+    const state = Atomics.load(memory, line + STATE);
+    const phase = phaseOf(state);
+    const isEjected = phase === PHASE.ejected || phase === PHASE.ejecting;
+    const remainingMs = (Atomics.load(memory, line + UNTIL) - (nowMs | 0)) | 0;
+    return {
+      active: countOf(memory, line + ACTIVE),
+      state: isEjected ? 'ejected' : phase === PHASE.probing ? 'probing' : 'healthy',
+      passesHealthCheck: (state & UNHEALTHY) === 0,
+      ejectedForMs: isEjected ? Math.max(0, remainingMs) : 0,
+      ejectionMultiplier: Atomics.load(memory, line + MULTIPLIER),
+      ejections: Atomics.load(memory, line + ENDPOINT_EJECTIONS) >>> 0,
+      consecutive5xx: Atomics.load(memory, line + CONSECUTIVE_5XX),
+      consecutiveGatewayErrors: Atomics.load(memory, line + CONSECUTIVE_GATEWAY),
+      consecutiveLocalOriginFailures: Atomics.load(memory, line + CONSECUTIVE_LOCAL),
+    };
+  }
+
+  /** Returns what a dead worker held; for Ledger.giveBack. The result: recounts that are still to be made. */
+  giveBack(worker: number, nowMs: number, live: () => number[]): (() => boolean)[] {
+    const recounts: (() => boolean)[] = [];
+    for (let endpoint = 0; endpoint < this.#slots.touched; endpoint++) {
+      this.#freeTransition(endpoint, worker, nowMs);
+      const word = this.#layout.endpoint(endpoint) + ACTIVE;
+      const own = (of: number): number => this.#layout.ownActive(of, endpoint);
+      if (giveBackOwned(this.#memory, word, own(worker))) continue;
+      recounts.push(() => {
+        const workers = live();
+        const sum = (): number => workers.reduce((total, of) => total + ownedCount(this.#memory, own(of)), 0);
+        return recountFrozen(this.#memory, word, (of) => isBusyCell(this.#memory, own(of)), workers, sum);
+      });
+    }
+    const mark = this.#layout.worker(worker) + EJECTION_IN_PROGRESS;
+    const service = this.#memory[mark] - 1;
+    this.#memory[mark] = 0;
+    if (service >= 0) recounts.push(() => this.#recountEjected(service, live()));
+    return recounts;
+  }
+
+  /** A probe, or an ejection half made, of a dead worker: ejected, and the next request may probe. */
+  #freeTransition(endpoint: number, worker: number, nowMs: number): void {
+    const line = this.#layout.endpoint(endpoint);
+    const state = Atomics.load(this.#memory, line + STATE);
+    if (phaseOf(state) === PHASE.healthy || phaseOf(state) === PHASE.ejected) return;
+    if (ownerOf(state) !== worker) return;
+    Atomics.store(this.#memory, line + UNTIL, nowMs | 0);
+    this.#update(line, (now) => inPhase(now, PHASE.ejected, 0));
+  }
+
+  #recountEjected(service: number, live: readonly number[]): boolean {
+    const memory = this.#memory;
+    const word = this.#layout.statistics(service) + EJECTED;
+    const isBusy = (of: number): boolean =>
+      Atomics.load(memory, this.#layout.worker(of) + EJECTION_IN_PROGRESS) === service + 1;
+    return recountFrozen(memory, word, isBusy, live, () => {
+      let ejected = 0;
+      for (const endpoint of this.#endpointsOf(service)) {
+        const state = Atomics.load(memory, this.#layout.endpoint(endpoint) + STATE);
+        if (phaseOf(state) !== PHASE.healthy) ejected++;
+      }
+      return ejected;
+    });
+  }
+
+  #countReturned(service: number): void {
+    Atomics.sub(this.#memory, this.#layout.statistics(service) + EJECTED, 1);
+  }
+
+  #endpointsOf(service: number): Set<number> {
+    let endpoints = this.#ofService[service];
+    if (endpoints === undefined) {
+      endpoints = new Set();
+      this.#ofService[service] = endpoints;
+    }
+    return endpoints;
+  }
+
+  /** Makes a slot new but for its generation, which makes tickets of its former life void. */
+  #clear(slot: number): void {
+    const line = this.#layout.endpoint(slot);
+    const state = nextGeneration(this.#memory[line + STATE]);
+    this.#memory.fill(0, line, line + SERVICE + 1);
+    Atomics.store(this.#memory, line + STATE, inPhase(state, PHASE.healthy, 0) & ~UNHEALTHY);
+  }
+
+  /** Applies a transition; returns the state before it. */
+  #update(line: number, change: (state: number) => number): number {
+    for (;;) {
+      const state = Atomics.load(this.#memory, line + STATE);
+      if (Atomics.compareExchange(this.#memory, line + STATE, state, change(state)) === state) return state;
+    }
+  }
+}
+
+function slotKey(service: number, key: string): string {
+  return `${service} ${key}`;
+}

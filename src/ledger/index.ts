@@ -1,0 +1,33 @@
+/**
+ * ledger: the shared memory that holds every count that must be exact across worker threads.
+ * Supervisor: `createLedger`, then `workerStarting` before each thread and `giveBack` in its exit
+ * event. Worker: `attachLedger(buffers, worker)`, with buffers from its workerData.
+ */
+export type { RetryBudgetPolicy, RetryBudgetReading, RetryBudgets } from './budget.ts';
+export {
+  attachMetricCells,
+  createMetricCells,
+  type MetricCellBuffers,
+  type MetricCells,
+  type WorkerCells,
+} from './cells.ts';
+export { type ConnectionSlots, HANDOVER_MS } from './connections.ts';
+export type { EndpointAdmin, EndpointReading } from './endpoint-admin.ts';
+export type { EndpointTable } from './endpoints.ts';
+export type { GaugeReading, ServiceGauges } from './gauges.ts';
+export { GAUGE, type Gauge, type LedgerBuffers, type LedgerShape, MAX_WORKERS } from './layout.ts';
+export { createLedger, type EjectionReading, type Ledger } from './ledger.ts';
+export {
+  AVAILABLE,
+  type Availability,
+  ejectionLimit,
+  FAILED,
+  type FailedKind,
+  isProbe,
+  NOT_ADMITTED,
+  OUTLIER,
+  type OutlierOutcome,
+  type OutlierPolicy,
+} from './outlier-policy.ts';
+export type { SlotUsage } from './slots.ts';
+export { attachLedger, type WorkerLedger } from './worker.ts';

@@ -1,0 +1,170 @@
+// Where every cell of the ledger lies in its one SharedArrayBuffer, in 32-bit words.
+//
+// Three regions: service blocks, endpoint blocks, and one block per worker. A gauge that every
+// worker writes has a 64-byte line of its own (8.8 ns per operation against 33-42 ns when two hot
+// cells share a line). What one worker alone writes lies in that worker's block, so that no line is
+// shared between two writers by accident. Blocks are sized for the limits at start; pages that no
+// slot has touched cost address space only.
+
+/** The ledger's memory, seen as 32-bit words. */
+export type Memory = Int32Array<SharedArrayBuffer>;
+
+/** What the ledger is sized for; fixed for the life of the process. */
+export interface LedgerShape {
+  /** Worker slots, 1 to {@link MAX_WORKERS}; a replacement takes the slot of the worker it replaces. */
+  readonly workers: number;
+  /** Service slots, including those that drain after a removal. */
+  readonly maxServices: number;
+  /** Endpoint slots of all services together, including those that drain after a removal. */
+  readonly maxEndpoints: number;
+}
+
+/** The structured-cloneable handle that a worker receives in its workerData. */
+export interface LedgerBuffers extends LedgerShape {
+  readonly memory: SharedArrayBuffer;
+}
+
+/** One bit per worker in a non-negative 32-bit word (waiting masks). */
+export const MAX_WORKERS = 31;
+
+/** The four circuit-breaker gauges of a service, named as in Envoy's CircuitBreakers.Thresholds. */
+export const GAUGE = { connections: 0, pending: 1, requests: 2, retries: 3 } as const;
+export type Gauge = (typeof GAUGE)[keyof typeof GAUGE];
+export const GAUGES = 4;
+
+const LINE = 16;
+
+/** Words inside a gauge's line. */
+export const COUNT = 0;
+export const HIGH_WATER = 1;
+export const OPENED = 2;
+export const OVERFLOW = 3;
+/** Further words of the connections line: who waits for a connection slot. */
+export const WAITING = 4;
+export const GRANTED = 5;
+export const LAST_GRANTED = 6;
+export const LIMIT = 7;
+
+/** Sub-buckets of a sliding window; a power of two. */
+export const BUCKETS = 16;
+
+/** Words inside the statistics line of a service. */
+export const EJECTED = 0;
+export const EJECTIONS_OVERFLOW = 1;
+export const EJECTIONS = 2;
+export const BUDGET_EXHAUSTED = 3;
+
+const RETRY_WINDOW = GAUGES * LINE;
+const FLOOR_WINDOW = RETRY_WINDOW + BUCKETS;
+const STATISTICS = FLOOR_WINDOW + BUCKETS;
+const SERVICE_WORDS = STATISTICS + LINE;
+
+/** Words inside an endpoint's line. */
+export const ACTIVE = 0;
+export const STATE = 1;
+export const UNTIL = 2;
+export const CHANGED = 3;
+export const MULTIPLIER = 4;
+export const CONSECUTIVE_5XX = 5;
+export const CONSECUTIVE_GATEWAY = 6;
+export const CONSECUTIVE_LOCAL = 7;
+export const ENDPOINT_EJECTIONS = 8;
+export const SERVICE = 9;
+
+const ENDPOINT_WORDS = LINE;
+
+/** Words inside a worker's first line. */
+export const HEARTBEAT = 0;
+export const ACKNOWLEDGED = 1;
+export const LIVE = 2;
+export const EJECTION_IN_PROGRESS = 3;
+
+const DOORBELL = LINE;
+const WORKER_HEAD = 2 * LINE;
+const REQUEST_WORDS = 2 * BUCKETS;
+
+/** Offsets of a ledger of a given shape. */
+export class Layout {
+  readonly workers: number;
+  readonly maxServices: number;
+  readonly maxEndpoints: number;
+  readonly words: number;
+  readonly wantedWords: number;
+  readonly #endpoints: number;
+  readonly #workers: number;
+  readonly #workerWords: number;
+  readonly #ownActive: number;
+  readonly #wanted: number;
+  readonly #requests: number;
+
+  constructor(shape: LedgerShape) {
+    this.workers = shape.workers;
+    this.maxServices = shape.maxServices;
+    this.maxEndpoints = shape.maxEndpoints;
+    this.wantedWords = Math.ceil(shape.maxServices / 32);
+    this.#endpoints = SERVICE_WORDS * shape.maxServices;
+    this.#workers = this.#endpoints + ENDPOINT_WORDS * shape.maxEndpoints;
+    this.#ownActive = WORKER_HEAD + wholeLines(GAUGES * shape.maxServices);
+    this.#wanted = this.#ownActive + wholeLines(shape.maxEndpoints);
+    this.#requests = this.#wanted + wholeLines(this.wantedWords);
+    this.#workerWords = this.#requests + REQUEST_WORDS * shape.maxServices;
+    this.words = this.#workers + this.#workerWords * shape.workers;
+  }
+
+  gauge(service: number, gauge: number): number {
+    return SERVICE_WORDS * service + LINE * gauge;
+  }
+
+  retryWindow(service: number): number {
+    return SERVICE_WORDS * service + RETRY_WINDOW;
+  }
+
+  floorWindow(service: number): number {
+    return SERVICE_WORDS * service + FLOOR_WINDOW;
+  }
+
+  statistics(service: number): number {
+    return SERVICE_WORDS * service + STATISTICS;
+  }
+
+  endpoint(endpoint: number): number {
+    return this.#endpoints + ENDPOINT_WORDS * endpoint;
+  }
+
+  worker(worker: number): number {
+    return this.#workers + this.#workerWords * worker;
+  }
+
+  doorbell(worker: number): number {
+    return this.worker(worker) + DOORBELL;
+  }
+
+  ownGauge(worker: number, service: number, gauge: number): number {
+    return this.worker(worker) + WORKER_HEAD + GAUGES * service + gauge;
+  }
+
+  ownActive(worker: number, endpoint: number): number {
+    return this.worker(worker) + this.#ownActive + endpoint;
+  }
+
+  wanted(worker: number): number {
+    return this.worker(worker) + this.#wanted;
+  }
+
+  requests(worker: number, service: number): number {
+    return this.worker(worker) + this.#requests + REQUEST_WORDS * service;
+  }
+
+  /** Zeroes everything shared that a service slot holds; only while no worker uses it. */
+  clearService(memory: Memory, service: number): void {
+    memory.fill(0, SERVICE_WORDS * service, SERVICE_WORDS * (service + 1));
+    for (let worker = 0; worker < this.workers; worker++) {
+      const requests = this.requests(worker, service);
+      memory.fill(0, requests, requests + REQUEST_WORDS);
+    }
+  }
+}
+
+function wholeLines(words: number): number {
+  return Math.ceil(words / LINE) * LINE;
+}
