@@ -44,7 +44,7 @@ export class Listener implements ListenerContext {
     this.clock = dependencies.clock;
     this.counters = dependencies.counters;
     this.terminator = this.makeTerminator(secrets);
-    this.server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: config.tls !== null });
+    this.server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
     this.server.on('connection', (socket) => this.accept(socket));
   }
 
@@ -66,8 +66,7 @@ export class Listener implements ListenerContext {
 
   /** True when `config` can be taken over without listening anew. */
   canBecome(config: ListenerConfig): boolean {
-    const { host, port, tls } = this.config;
-    return host === config.host && port === config.port && (tls === null) === (config.tls === null);
+    return this.config.host === config.host && this.config.port === config.port;
   }
 
   /** Takes a newer configuration for new requests, and for new connections where it is about TLS. */
@@ -130,6 +129,7 @@ export class Listener implements ListenerContext {
   private begin(socket: Socket, facts: ConnectionFacts): Http1Connection {
     const connection = new Http1Connection(socket, facts, this);
     this.connections.add(connection);
+    socket.resume();
     return connection;
   }
 
@@ -167,12 +167,12 @@ export class Listener implements ListenerContext {
       secrets,
       clock: this.clock,
       handshakeTimeoutMs: LIMITS.tlsHandshakeTimeoutMs,
-      onSecure: (socket, facts, raw) => this.onSecure(socket, facts, raw),
+      onSecure: (socket, raw, facts) => this.onSecure(socket, raw, facts),
       onFailure: (raw, code, detail) => this.onTlsFailure(raw, code, detail),
     });
   }
 
-  private onSecure(socket: TLSSocket, tls: TlsFacts, raw: Socket): void {
+  private onSecure(socket: TLSSocket, raw: Socket, tls: TlsFacts): void {
     if (!this.pending.delete(raw)) {
       socket.destroy();
       return;
