@@ -66,7 +66,10 @@ export const FAILURE_KINDS = {
     'Connection must not name a field that frames or routes the message',
   ),
   'bad-upgrade': downstream(400, 'send Upgrade only with Connection: upgrade and without a request body'),
-  'bad-path': downstream(400, 'the path leaves the root or holds an encoding that this listener refuses'),
+  'bad-path': downstream(
+    400,
+    'the path holds %00, a % without two hexadecimal digits, or a byte that a path may not hold',
+  ),
   'version-not-supported': downstream(505, 'use HTTP/1.1 or HTTP/1.0'),
   'method-not-implemented': downstream(501, 'CONNECT needs a route that allows it'),
   'uri-too-long': downstream(414, 'shorten the request target'),

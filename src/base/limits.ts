@@ -74,6 +74,10 @@ export const LIMITS = {
   // Telemetry.
   /** Finished records a worker holds before it hands them over. */
   recordsPerBatch: 256,
+  /** How long a worker that ends may go on writing its access log. */
+  logCloseMs: 1_000,
+  /** How long finished records may wait for company before they are handed over. */
+  recordFlushMs: 100,
   /** Batches under way to the supervisor per worker; beyond it records are dropped and counted. */
   batchesInFlight: 16,
   tracesKept: 512,

@@ -27,7 +27,13 @@ import {
   remainingMs,
   resetDelayMs,
 } from '../policy/index.ts';
-import { answerOf, type BackendChoice, type CompiledRule, normalizePath } from '../router/index.ts';
+import {
+  answerOf,
+  applyHeaderEdit,
+  type BackendChoice,
+  type CompiledRule,
+  normalizePath,
+} from '../router/index.ts';
 import { addressOf, noEndpoint, type UpstreamService } from '../upstream/index.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { beginRecord } from './begin-record.ts';
@@ -103,7 +109,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     record.rule = rule.name;
     if (this.bodyTooLarge(head.contentLength)) return;
     if (rule.answer !== null) {
-      this.answer(answerOf(rule.answer, head, path, this.listener.port));
+      this.answerByRule(answerOf(rule.answer, head, path, this.listener.port), null);
       return;
     }
     const backend = rule.backends.pick(context.random());
@@ -112,7 +118,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       return;
     }
     if (backend.answer !== null) {
-      this.answer(answerOf(backend.answer, head, path, this.listener.port));
+      this.answerByRule(answerOf(backend.answer, head, path, this.listener.port), backend);
       return;
     }
     const service = context.services.get(backend.service);
@@ -264,7 +270,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       this.fail(failure('max-requests'));
       return;
     }
-    const picked = service.pick(this.tried);
+    const picked = service.pick(rule.attached.retry.config.hostSelectionAttempts > 0 ? this.tried : []);
     if (picked === null) {
       service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
       service.releaseRequest(service.config.slot);
@@ -373,6 +379,13 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       return;
     }
     this.answer(localReply(why, this.accept, this.record.requestId));
+  }
+
+  /** A redirect or a direct response: the rule's edits of answers hold for it too. */
+  private answerByRule(reply: OwnAnswer, backend: BackendChoice | null): void {
+    if (backend?.response) applyHeaderEdit(backend.response, reply.headers);
+    if (this.rule?.response) applyHeaderEdit(this.rule.response, reply.headers);
+    this.answer(reply);
   }
 
   private answer(reply: OwnAnswer): void {

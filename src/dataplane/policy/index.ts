@@ -1,0 +1,15 @@
+/** policy: decisions as data. What to do is decided here; doing it is the exchange's work. */
+export { backoffMs, resetDelayMs } from './backoff.ts';
+export { BREAKER_LIMITS, type BreakerGauge, type BreakerLimit } from './breaker.ts';
+export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
+export { isIdempotent } from './idempotency.ts';
+export { type LocalReply, localReply } from './local-reply.ts';
+export {
+  afterFailure,
+  afterHead,
+  compileRetry,
+  NO_RETRY,
+  type RetryDecision,
+  type RetryPolicy,
+} from './retry.ts';
+export { attemptTimeoutMs, compileTimeouts, remainingMs, type Timeouts } from './timeouts.ts';

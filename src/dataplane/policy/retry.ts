@@ -1,0 +1,139 @@
+/**
+ * May this attempt be made again? Two cases:
+ *
+ * The route states conditions (`retryOn`): they hold for every method, with Envoy's meaning. Status codes and
+ * answer headers that a route lists hold for every method too.
+ *
+ * It states none: only what was provably never processed (no connection, or no byte of the request
+ * handed to one), whatever the method; and, for idempotent methods, an attempt that ended without an answer,
+ * a per-try timeout and a 503. RFC 9110 section 9.2.2 forbids a proxy more than that: a POST on a kept-alive
+ * connection that closes without a byte may have been processed. Istio's default replays it (istio#13851).
+ *
+ * Overflow, a missing endpoint and the request timeout are never retried. How often, when and whether a
+ * budget allows it is not decided here. Decisions are made once and shared: nothing is allocated.
+ */
+import type { Failure, FailureKind } from '../../base/index.ts';
+import type { HeaderPresence, RetryCondition, RetryConfig } from '../../config/index.ts';
+import { H, nameIdOf, type ResponseHead } from '../../message/index.ts';
+import { isIdempotent } from './idempotency.ts';
+
+export interface RetryDecision {
+  readonly retry: boolean;
+  /** Why, as decision records say it: `connect-failure`, `code-503`, …; empty: no retry. */
+  readonly reason: string;
+}
+
+export const NO_RETRY: RetryDecision = Object.freeze({ retry: false, reason: '' });
+
+export interface RetryPolicy {
+  readonly config: RetryConfig;
+  /** The route stated conditions. */
+  readonly stated: boolean;
+  readonly conditions: ReadonlySet<RetryCondition>;
+  /** By status: holds for every method. */
+  readonly byStatus: readonly (RetryDecision | undefined)[];
+  /** By status: holds for idempotent methods. */
+  readonly byStatusIdempotent: readonly (RetryDecision | undefined)[];
+  readonly headers: readonly HeaderPresence[];
+}
+
+export function compileRetry(config: RetryConfig): RetryPolicy {
+  const { retryOn, codes, retriableHeaders } = config;
+  const conditions = new Set(retryOn);
+  const byStatus: (RetryDecision | undefined)[] = new Array(STATUS_END).fill(undefined);
+  const byStatusIdempotent = byStatus.slice();
+  if (conditions.has('5xx')) byStatus.fill(decide('5xx'), 500, 600);
+  if (conditions.has('gateway-error')) byStatus.fill(decide('gateway-error'), 502, 505);
+  if (conditions.has('retriable-4xx')) byStatus[409] = decide('retriable-4xx');
+  for (const code of codes) byStatus[code] = decide(`code-${code}`);
+  const stated = retryOn.length > 0;
+  if (!stated && codes.length === 0 && retriableHeaders.length === 0)
+    byStatusIdempotent[503] = decide('code-503');
+  return { config, stated, conditions, byStatus, byStatusIdempotent, headers: retriableHeaders };
+}
+
+/**
+ * After an attempt that failed without an answer. `requestStarted`: a byte of the request was handed to
+ * a connection. `reused`: that connection had served a request before.
+ */
+export function afterFailure(
+  policy: RetryPolicy,
+  failure: Failure,
+  method: string,
+  requestStarted: boolean,
+  reused: boolean,
+): RetryDecision {
+  const cause = CAUSES[failure.kind];
+  if (cause === undefined || policy.config.attempts === 0) return NO_RETRY;
+  if (policy.stated) return afterFailureAsStated(policy.conditions, cause, requestStarted);
+  if (cause === 'connect') return CONNECT_FAILURE;
+  if (!requestStarted) return RESET_BEFORE_REQUEST;
+  if (!isIdempotent(method)) return NO_RETRY;
+  if (cause === 'reset') return reused ? STALE_CONNECTION : RESET;
+  return cause === 'timeout' ? PER_TRY_TIMEOUT : NO_RETRY;
+}
+
+/** After the head of an answer, before any of it was passed on. */
+export function afterHead(policy: RetryPolicy, head: ResponseHead, method: string): RetryDecision {
+  if (policy.config.attempts === 0) return NO_RETRY;
+  const { status, headers } = head;
+  const decision =
+    policy.byStatus[status] ?? (isIdempotent(method) ? policy.byStatusIdempotent[status] : undefined);
+  const rateLimitedToo = policy.conditions.has('envoy-ratelimited');
+  // An answer that the upstream proxy's rate limit gave is retried where the route says so, and
+  // otherwise not at all, whatever its status.
+  if ((decision || rateLimitedToo || policy.headers.length > 0) && headers.has(H['x-envoy-ratelimited'])) {
+    return rateLimitedToo ? ENVOY_RATELIMITED : NO_RETRY;
+  }
+  if (decision) return decision;
+  for (let i = 0; i < policy.headers.length; i++) {
+    const { name, value } = policy.headers[i] as HeaderPresence;
+    const found = headers.getAll(nameIdOf(name) || name);
+    if (found !== undefined && (value === null || value === found)) return RETRIABLE_HEADERS;
+  }
+  return NO_RETRY;
+}
+
+/** As Envoy has it: whatever ended without an answer is a reset, and 5xx and gateway-error include resets. */
+function afterFailureAsStated(
+  conditions: ReadonlySet<RetryCondition>,
+  cause: Cause,
+  requestStarted: boolean,
+): RetryDecision {
+  if (cause === 'connect' && conditions.has('connect-failure')) return CONNECT_FAILURE;
+  if (!requestStarted && conditions.has('reset-before-request')) return RESET_BEFORE_REQUEST;
+  if (conditions.has('reset')) return RESET;
+  if (conditions.has('gateway-error')) return GATEWAY_ERROR;
+  return conditions.has('5xx') ? FIVE_XX : NO_RETRY;
+}
+
+/** How an attempt ended without an answer. */
+type Cause = 'connect' | 'reset' | 'timeout' | 'protocol';
+
+/** Failures of one attempt; every other kind is the request's, and final. */
+const CAUSES: Readonly<Partial<Record<FailureKind, Cause>>> = {
+  'connect-refused': 'connect',
+  'connect-timeout': 'connect',
+  'connect-failed': 'connect',
+  'upstream-tls': 'connect',
+  'closed-before-response': 'reset',
+  'reset-before-response': 'reset',
+  'per-try-timeout': 'timeout',
+  'upstream-protocol': 'protocol',
+};
+
+const STATUS_END = 600;
+
+function decide(reason: string): RetryDecision {
+  return Object.freeze({ retry: true, reason });
+}
+
+const CONNECT_FAILURE = decide('connect-failure');
+const RESET_BEFORE_REQUEST = decide('reset-before-request');
+const RESET = decide('reset');
+const STALE_CONNECTION = decide('stale-connection');
+const PER_TRY_TIMEOUT = decide('per-try-timeout');
+const GATEWAY_ERROR = decide('gateway-error');
+const FIVE_XX = decide('5xx');
+const ENVOY_RATELIMITED = decide('envoy-ratelimited');
+const RETRIABLE_HEADERS = decide('retriable-headers');

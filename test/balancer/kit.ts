@@ -1,0 +1,98 @@
+/** A service of endpoints with given weights, and a ledger's view of them that a test sets by hand. */
+import type { ServiceConfig } from '../../src/config/index.ts';
+import type { EndpointView, Picker, PickState } from '../../src/dataplane/balancer/index.ts';
+import { AVAILABLE, type Availability, NOT_ADMITTED } from '../../src/ledger/index.ts';
+
+/** Slots start here, so that a test notices where an index is taken for a slot. */
+export const FIRST_SLOT = 100;
+
+export function service(
+  policy: ServiceConfig['loadBalancer']['policy'],
+  weights: readonly number[],
+  panicThreshold = 0,
+): ServiceConfig {
+  return {
+    name: 's',
+    slot: 0,
+    protocol: 'auto',
+    dns: null,
+    endpoints: weights.map((weight, index) => ({
+      address: '127.0.0.1',
+      port: 9_000 + index,
+      weight,
+      slot: FIRST_SLOT + index,
+    })),
+    loadBalancer: { policy },
+    connectTimeoutMs: 1_000,
+    idleTimeoutMs: 60_000,
+    circuitBreaker: { maxConnections: 1_024, maxPendingRequests: 1_024, maxRequests: 1_024, maxRetries: 3 },
+    retryBudget: null,
+    outlierDetection: null,
+    healthCheck: null,
+    tls: null,
+    panicThreshold,
+  };
+}
+
+/** By endpoint index; an even ticket is a plain one, an odd one a probe, as the ledger's are. */
+export class FakeView implements EndpointView {
+  readonly available: Availability[];
+  readonly load: number[];
+  admissions = 0;
+  panicAdmissions = 0;
+
+  constructor(size: number) {
+    this.available = new Array<Availability>(size).fill(AVAILABLE.yes);
+    this.load = new Array<number>(size).fill(0);
+  }
+
+  availability(slot: number): Availability {
+    return this.available[slot - FIRST_SLOT] as Availability;
+  }
+
+  admit(slot: number): number {
+    this.admissions++;
+    const available = this.availability(slot);
+    if (available === AVAILABLE.no) return NOT_ADMITTED;
+    if (available === AVAILABLE.yes) return 2;
+    this.available[slot - FIRST_SLOT] = AVAILABLE.no;
+    return 3;
+  }
+
+  admitInPanic(): number {
+    this.panicAdmissions++;
+    return 4;
+  }
+
+  active(slot: number): number {
+    return this.load[slot - FIRST_SLOT] as number;
+  }
+}
+
+/** How often each index was picked; -1 is not counted. */
+export function picks(
+  picker: Picker,
+  state: PickState,
+  times: number,
+  size: number,
+  tried: readonly number[] = [],
+): number[] {
+  const counts = new Array<number>(size).fill(0);
+  for (let i = 0; i < times; i++) {
+    const index = picker.pick(state, 0, tried);
+    if (index >= 0) counts[index] = (counts[index] as number) + 1;
+  }
+  return counts;
+}
+
+/** Pearson's statistic against the expected shares; around the number of endpoints when they are right. */
+export function chiSquare(counts: readonly number[], shares: readonly number[]): number {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const whole = shares.reduce((sum, share) => sum + share, 0);
+  return counts.reduce((sum, count, i) => {
+    const expected = (total * (shares[i] as number)) / whole;
+    return expected === 0
+      ? sum + (count === 0 ? 0 : Number.POSITIVE_INFINITY)
+      : sum + (count - expected) ** 2 / expected;
+  }, 0);
+}
