@@ -60,7 +60,8 @@ export const LIMITS = {
   services: 16_384,
   endpoints: 65_536,
   listeners: 256,
-  workers: 64,
+  /** One bit each in the ledger's masks of waiting workers. */
+  workers: 31,
   routes: 65_536,
 
   // TLS.
@@ -124,6 +125,8 @@ export const LIMITS = {
   restartBackoffMaxMs: 30_000,
   /** A worker that lived so long is not in a crash loop. */
   restartStableMs: 60_000,
+  /** Between two tries to put a valid configuration in force that a taken port or a missing secret refused. */
+  refusedRetryMs: 10_000,
   /** Active health checks under way at once; further ones wait their turn, so that a large mesh is checked later, not harder. */
   healthChecksInFlight: 128,
   /** Bytes of a health answer that are read before the connection is dropped. */

@@ -3,7 +3,7 @@
  * apart by name; one that is the same object costs one comparison, so that a source which reuses its
  * members pays for the changed ones only.
  */
-import { type ListDelta, type SnapshotDelta } from './delta.ts';
+import type { ListDelta, SnapshotDelta } from './delta.ts';
 import { equal } from './equal.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -19,7 +19,10 @@ export function diffSnapshots(older: Snapshot | null, newer: Snapshot): Snapshot
   };
 }
 
-function diffList<T extends { readonly name: string }>(older: readonly T[], newer: readonly T[]): ListDelta<T> {
+function diffList<T extends { readonly name: string }>(
+  older: readonly T[],
+  newer: readonly T[],
+): ListDelta<T> {
   if (older === newer) return { upserts: [], removes: [], order: null };
   const before = new Map<string, T>();
   for (const member of older) before.set(member.name, member);

@@ -130,7 +130,10 @@ function filter(config: FilterConfig): Rendered {
     case 'URLRewrite':
       return {
         type: config.type,
-        urlRewrite: { ...given('hostname', config.hostname, same), ...given('path', config.path, pathModifier) },
+        urlRewrite: {
+          ...given('hostname', config.hostname, same),
+          ...given('path', config.path, pathModifier),
+        },
       };
     case 'RequestRedirect':
       return {
@@ -160,7 +163,12 @@ function service(config: ServiceConfig): Rendered {
     name: config.name,
     protocol: config.protocol,
     ...(dns === null
-      ? { endpoints: config.endpoints.map((at) => ({ address: address(at.address, at.port), weight: at.weight })) }
+      ? {
+          endpoints: config.endpoints.map((at) => ({
+            address: address(at.address, at.port),
+            weight: at.weight,
+          })),
+        }
       : {
           dns: address(dns.name, dns.port),
           dnsRefreshRate: formatDuration(dns.refreshMs),
@@ -187,13 +195,17 @@ function service(config: ServiceConfig): Rendered {
         maxEjectionTime: formatDuration(maxEjectionMs),
       };
     }),
-    ...given('healthCheck', config.healthCheck, ({ host, intervalMs, timeoutMs, expectedStatuses, ...rest }) => ({
-      ...rest,
-      ...given('host', host, same),
-      interval: formatDuration(intervalMs),
-      timeout: formatDuration(timeoutMs),
-      expectedStatuses: expectedStatuses.map(([low, high]) => (low === high ? low : `${low}-${high}`)),
-    })),
+    ...given(
+      'healthCheck',
+      config.healthCheck,
+      ({ host, intervalMs, timeoutMs, expectedStatuses, ...rest }) => ({
+        ...rest,
+        ...given('host', host, same),
+        interval: formatDuration(intervalMs),
+        timeout: formatDuration(timeoutMs),
+        expectedStatuses: expectedStatuses.map(([low, high]) => (low === high ? low : `${low}-${high}`)),
+      }),
+    ),
     ...given('tls', config.tls, upstreamTls),
     panicThreshold: config.panicThreshold,
   };

@@ -3,7 +3,8 @@
 // A retry is allowed if the retries of the last interval, this one included, are at most `percent`
 // of the requests of that interval, or if the retries of the last minimum interval are at most
 // `minCount`. The minimum is a floor, not an addition: 500 requests/s that all fail, with 20 % in
-// 10 s and 10/s, make at most 600 attempts/s, and the floor serves services with little traffic.
+// 10 s and 10/s, average 600 attempts/s (601 in the busiest second), and the floor serves services
+// with little traffic.
 // Windows slide in 15 steps over 16 sub-buckets, so they cover the interval and up to 1/15 more.
 // Requests are counted by each worker alone (no contended write per request) and summed only when a
 // retry asks. Retries are shared: count, then check, then undo when over. Of several that ask at

@@ -5,6 +5,7 @@
  */
 import { FieldSet } from './field-set.ts';
 import type { HeaderList } from './headers.ts';
+import { listElements } from './list.ts';
 import { H } from './names.ts';
 
 export const HOP_BY_HOP: readonly number[] = [
@@ -21,28 +22,19 @@ const ALWAYS = new FieldSet(HOP_BY_HOP);
 const ALL_BUT_UPGRADE = new FieldSet(HOP_BY_HOP.filter((id) => id !== H.upgrade));
 
 /**
- * Takes the hop-by-hop fields out of `headers`. `TE: trailers` stays, reduced to that (it is what gRPC needs),
- * any other `TE` goes. `keepUpgrade`: leaves `Upgrade` in place, for a 101 answer; a request's is in `head.upgrade`.
+ * Takes the hop-by-hop fields out of `headers`. `TE: trailers` stays, reduced to that (gRPC needs it; RFC 9110
+ * section 10.1.4), any other `TE` goes. `keepUpgrade`: leaves `Upgrade` in place, for a 101 answer; a request's is in `head.upgrade`.
  */
 export function stripHopByHop(headers: HeaderList, keepUpgrade = false): void {
   const connection = headers.getAll(H.connection);
   headers.deleteAll(keepUpgrade ? ALL_BUT_UPGRADE : ALWAYS);
   const te = headers.getAll(H.te);
   if (te !== undefined && te !== 'trailers') {
-    if (acceptsTrailers(te)) headers.set(H.te, 'trailers');
+    if (listElements(te.toLowerCase()).includes('trailers')) headers.set(H.te, 'trailers');
     else headers.delete(H.te);
   }
   if (connection === undefined) return;
   const options = connection.toLowerCase();
   if (options === 'keep-alive' || options === 'close') return;
-  for (const part of options.split(',')) {
-    const name = part.trim();
-    if (name !== '' && name !== 'te' && name !== 'upgrade') headers.delete(name);
-  }
-}
-
-/** True when a `TE` value lists `trailers` (RFC 9110 section 10.1.4). */
-function acceptsTrailers(te: string): boolean {
-  for (const part of te.toLowerCase().split(',')) if (part.trim() === 'trailers') return true;
-  return false;
+  for (const name of listElements(options)) if (name !== 'te' && name !== 'upgrade') headers.delete(name);
 }

@@ -4,6 +4,7 @@ export { FieldSet } from './field-set.ts';
 export type { BodyKind, RequestHead, ResponseHead } from './head.ts';
 export { type FieldName, HeaderList } from './headers.ts';
 export { HOP_BY_HOP, stripHopByHop } from './hop-by-hop.ts';
+export { listElements } from './list.ts';
 export { H, type KnownName, nameIdOf, nameIdOfBytes, nameOfId } from './names.ts';
 export type {
   AcceptRequest,

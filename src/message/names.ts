@@ -57,13 +57,18 @@ export const H = Object.freeze(
 );
 
 const TABLE_SIZE = 512;
-const table: number[] = new Array<number>(TABLE_SIZE).fill(0);
-const lowered: Buffer[] = [Buffer.alloc(0), ...NAMES.map((name) => Buffer.from(name, 'latin1'))];
+/** Per slot: 0, an id, or minus the 1-based place in `collisions`. */
+const table = new Int16Array(TABLE_SIZE);
 const collisions: number[][] = [];
 const byName = new Map<string, number>();
+/** All names one after the other; that of an id is [nameStart[id], nameStart[id + 1]). */
+const letters = Buffer.from(NAMES.join(''), 'latin1');
+const nameStart = new Uint16Array(NAMES.length + 2);
+for (let id = 1; id <= NAMES.length; id++)
+  nameStart[id + 1] = nameStart[id] + (NAMES[id - 1] as string).length;
 
 for (let id = 1; id <= NAMES.length; id++) {
-  const name = lowered[id] as Buffer;
+  const name = letters.subarray(nameStart[id], nameStart[id + 1]);
   const slot = slotOf(
     name.length,
     name[0] as number,
@@ -79,22 +84,19 @@ for (let id = 1; id <= NAMES.length; id++) {
   byName.set(NAMES[id - 1] as string, id);
 }
 
-/** Id of the field name in `bytes[start, end)`, in whatever case; 0 when it is not a known one. */
+/**
+ * Id of the field name in `bytes[start, end)`, in whatever case; 0 when it is not a known one. The bytes must be
+ * token characters (RFC 9110 section 5.6.2): only then is setting bit 5 the same as lower-casing.
+ */
 export function nameIdOfBytes(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   if (length < 2) return 0;
-  const found = table[
-    slotOf(
-      length,
-      (bytes[start] as number) | 0x20,
-      (bytes[end - 1] as number) | 0x20,
-      (bytes[start + (length >> 1)] as number) | 0x20,
-    )
-  ] as number;
-  if (found > 0) return sameName(bytes, start, lowered[found] as Buffer, length) ? found : 0;
+  const found =
+    table[slotOf(length, bytes[start] | 0x20, bytes[end - 1] | 0x20, bytes[start + (length >> 1)] | 0x20)];
   if (found === 0) return 0;
+  if (found > 0) return isName(bytes, start, length, found) ? found : 0;
   for (const id of collisions[-found - 1] as number[]) {
-    if (sameName(bytes, start, lowered[id] as Buffer, length)) return id;
+    if (isName(bytes, start, length, id)) return id;
   }
   return 0;
 }
@@ -113,12 +115,11 @@ function slotOf(length: number, first: number, last: number, middle: number): nu
   return (length * 29 + first * 7 + last * 13 + middle * 3) & (TABLE_SIZE - 1);
 }
 
-function sameName(bytes: Uint8Array, start: number, name: Buffer, length: number): boolean {
-  if (name.length !== length) return false;
+function isName(bytes: Uint8Array, start: number, length: number, id: number): boolean {
+  const from = nameStart[id];
+  if (nameStart[id + 1] - from !== length) return false;
   for (let i = 0; i < length; i++) {
-    const byte = bytes[start + i] as number;
-    const lower = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
-    if (lower !== name[i]) return false;
+    if ((bytes[start + i] | 0x20) !== letters[from + i]) return false;
   }
   return true;
 }

@@ -60,7 +60,15 @@ export class RequestRecord {
  * Why a retry that the policy wanted was not made: `attempts` used up, `budget` empty, `max-retries` full, `body`
  * too large to replay, `timeout`: no time left, `started`: the answer had begun, `no-endpoint`.
  */
-export type RetryRefusal = '' | 'attempts' | 'budget' | 'max-retries' | 'body' | 'timeout' | 'started' | 'no-endpoint';
+export type RetryRefusal =
+  | ''
+  | 'attempts'
+  | 'budget'
+  | 'max-retries'
+  | 'body'
+  | 'timeout'
+  | 'started'
+  | 'no-endpoint';
 
 export class AttemptRecord {
   readonly service: string;

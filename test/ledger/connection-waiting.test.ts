@@ -12,7 +12,7 @@ before(() => {
 after(() => clearInterval(keepAlive));
 
 for (const limit of [1, 2]) {
-  test(`four threads pass ${limit} around thousands of times without losing a wake-up`, async () => {
+  test(`four threads that share a limit of ${limit} change hands thousands of times without losing a wake-up`, async () => {
     const ledger = makeLedger(4);
     const control = makeControl();
     const data = { job: 'handover', service: ledger.allocateService('cart'), limit, rounds: 2_000 };
@@ -98,6 +98,22 @@ test('a grant to a worker that has given up goes to the next', async () => {
   holder.release(service);
   first.stopWaiting(service);
   assert.equal(await woken, true);
+});
+
+test('a worker that was granted a slot once is not woken again before the next is free', async () => {
+  const { workers, service } = together(2);
+  const [holder, waiter] = workers.map(({ connections }) => connections);
+  assert.ok(holder.acquire(service, 1));
+  const woken = new Promise<boolean>((resolve) => {
+    waiter.wait(service, 1, () => resolve(waiter.acquire(service, 1)));
+  });
+  holder.release(service);
+  assert.equal(await woken, true);
+  waiter.release(service);
+  assert.ok(holder.acquire(service, 1));
+  waiter.wait(service, 1, () => assert.fail('nothing is free'));
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+  waiter.stopWaiting(service);
 });
 
 test('a raised limit wakes those that wait, once they state it', async () => {

@@ -18,7 +18,7 @@ test('workers terminated while they hammer the gauges leave every limit exact', 
   const start = (worker: number): Agent => new Agent(ledger, control, { ...data, worker });
   const agents = Array.from({ length: WORKERS }, (_, worker) => start(worker));
   await go(control, WORKERS);
-  for (let round = 0; round < 40; round++) {
+  for (let round = 0; round < 16; round++) {
     const victim = Math.floor(random() * WORKERS);
     await progress(control, victim, Math.floor(random() * 500));
     await agents[victim].terminate();
@@ -33,7 +33,7 @@ test('workers terminated while they hammer the gauges leave every limit exact', 
 });
 
 test('a unit in doubt is settled while three other threads go on hammering the same gauge', async () => {
-  for (let round = 0; round < 8; round++) {
+  for (let round = 0; round < 5; round++) {
     const ledger = makeLedger(WORKERS + 1);
     const control = makeControl();
     const service = ledger.allocateService('cart');

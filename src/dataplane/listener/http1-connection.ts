@@ -4,9 +4,7 @@
  * body bytes only as fast as they are taken, and a close that lets the client read our last words.
  *
  * Phases: `idle` (between requests) → `head` (its first byte has come) → `exchange` → `idle`, or
- * → `linger`: answered for the last time, our side is closed, and what the client still sends is read and
- * thrown away for a bounded while, since closing at once would reset the connection and with it the answer
- * (RFC 9112 section 9.6).
+ * → `linger`: answered for the last time, the rest is LingeringClose's.
  */
 import type { Socket } from 'node:net';
 import { type Failure, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
@@ -29,6 +27,7 @@ import {
 } from '../codec/http1/index.ts';
 import type { Conductor } from '../exchange/index.ts';
 import { SocketOut } from '../transport/index.ts';
+import { LingeringClose } from './lingering-close.ts';
 
 /** What the connections of one listener share; its configuration may be replaced at any time. */
 export interface ListenerContext {
@@ -44,6 +43,8 @@ type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
 export class Http1Connection implements RequestSink, DownstreamStream, TimerOwner {
   readonly facts: ConnectionFacts;
   private readonly socket: Socket;
+  /** The TCP socket; under TLS another than `socket`. */
+  private readonly raw: Socket;
   private readonly context: ListenerContext;
   private readonly parser: RequestParser;
   private readonly writer: BodyWriter;
@@ -63,10 +64,13 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
   private lastAnswer = false;
   private tunnelled = false;
   private flushScheduled = false;
-  private lingeredBytes = 0;
+  /** Bytes read of a request body that nobody wants: it was answered already. */
+  private unwantedBytes = 0;
+  private closing: LingeringClose | null = null;
 
-  constructor(socket: Socket, facts: ConnectionFacts, context: ListenerContext) {
+  constructor(socket: Socket, raw: Socket, facts: ConnectionFacts, context: ListenerContext) {
     this.socket = socket;
+    this.raw = raw;
     this.facts = facts;
     this.context = context;
     this.out = new SocketOut(socket);
@@ -86,12 +90,13 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
 
   /** Closes the connection when nothing is under way, else after the answer that is. */
   drain(): void {
-    if (this.phase === 'idle' && this.parser.idle && this.parked === null) this.socket.end();
+    if (this.phase === 'idle' && this.parser.idle && this.parked === null) this.linger();
     else this.lastAnswer = true;
   }
 
   /** Cuts the connection off, whatever is under way. */
   destroy(): void {
+    this.leave(failure('shutting-down'));
     this.socket.destroy();
   }
 
@@ -180,7 +185,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.handler = null;
     // A reset, because an orderly close would pass for the end of an answer that is delimited by it.
     this.writer.flush();
-    this.socket.resetAndDestroy();
+    this.raw.resetAndDestroy();
   }
 
   pause(): void {
@@ -199,16 +204,22 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
 
   onTimer(): void {
     if (this.phase === 'head') this.reject(failure('header-timeout'));
-    else if (this.phase === 'linger') this.socket.destroy();
-    else this.socket.end(() => this.socket.destroy());
+    else this.linger();
   }
 
   private onData(chunk: Buffer): void {
-    const unwanted = this.phase === 'linger' || (this.answerEnded && !this.tunnelled && !this.parser.done);
-    if (unwanted) this.lingeredBytes += chunk.length;
-    if (this.lingeredBytes > LIMITS.lingerBytes) this.socket.destroy();
-    else if (this.phase === 'linger') return;
-    else if (this.parser.done && !this.tunnelled) this.park(chunk);
+    if (this.closing !== null) {
+      this.closing.drop(chunk.length);
+      return;
+    }
+    if (this.answerEnded && !this.tunnelled && !this.parser.done) {
+      this.unwantedBytes += chunk.length;
+      if (this.unwantedBytes > LIMITS.lingerBytes) {
+        this.linger();
+        return;
+      }
+    }
+    if (this.parser.done && !this.tunnelled) this.park(chunk);
     else this.parse(chunk);
   }
 
@@ -256,7 +267,11 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
       this.socket.resume();
       return;
     }
-    if (!this.beginNext()) return;
+    if (!this.beginNext()) {
+      // The client reads too slowly to be given another answer; see onDrain.
+      this.armIdle();
+      return;
+    }
     const parked = this.parked;
     this.parked = null;
     this.socket.resume();
@@ -270,7 +285,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.head = null;
     this.handler = null;
     this.answerEnded = false;
-    this.lingeredBytes = 0;
+    this.unwantedBytes = 0;
     this.phase = 'idle';
     this.context.wheel.cancel(this.timer);
     this.armIdle();
@@ -297,10 +312,8 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.parked = null;
     this.parser.close();
     this.writer.flush();
-    this.socket.end();
-    this.socket.resume();
     this.context.wheel.cancel(this.timer);
-    this.context.wheel.arm(this.timer, LIMITS.lingerMs);
+    this.closing = new LingeringClose(this.socket, this.context.wheel, this.context.config.idleTimeoutMs);
   }
 
   private openTunnel(): void {
@@ -341,27 +354,26 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
       this.parser.finish();
       return;
     }
-    // A client that ends its side has gone, as Envoy and nginx see it: no one sends half a connection.
-    this.leave();
-    this.socket.end();
-    if (this.phase !== 'exchange') this.socket.destroy();
-    else if (this.answerEnded) this.linger();
-    else this.socket.destroy();
+    if (this.phase === 'linger') return; // the socket closes by itself once the last answer is out
+    // A client that ends its side in the middle of a request has gone, as Envoy and nginx see it.
+    if (this.phase === 'head' || (this.phase === 'exchange' && !this.answerEnded)) this.socket.destroy();
+    else this.linger();
   }
 
   private onClose(): void {
-    this.leave();
+    this.leave(failure('downstream-gone'));
     this.phase = 'closed';
     this.parked = null;
     this.parser.close();
     this.context.wheel.cancel(this.timer);
+    this.closing?.cancel();
     this.context.onConnectionClosed(this);
   }
 
-  private leave(): void {
+  private leave(why: Failure): void {
     const handler = this.handler;
     this.handler = null;
-    handler?.onAborted(failure('downstream-gone'));
+    handler?.onAborted(why);
   }
 
   private armIdle(): void {

@@ -33,7 +33,7 @@ export class Listener implements ListenerContext {
   private readonly server: Server;
   private readonly connections = new Set<Http1Connection>();
   /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
-  private readonly pending = new Set<Socket>();
+  private readonly pending = new Map<Socket, ConnectionFacts>();
   private terminator: TlsTerminator | null;
   private onEmpty: (() => void) | null = null;
 
@@ -104,7 +104,7 @@ export class Listener implements ListenerContext {
       if (connection.busy) busy++;
       connection.destroy();
     }
-    for (const socket of [...this.pending]) socket.destroy();
+    for (const socket of [...this.pending.keys()]) socket.destroy();
     return busy;
   }
 
@@ -122,12 +122,12 @@ export class Listener implements ListenerContext {
       return;
     }
     this.counters.add(LISTENER_COUNTER.downstreamCxTotal, 1);
-    if (this.terminator === null) this.begin(socket, factsOf(socket, this.config.name, null));
+    if (this.terminator === null) this.begin(socket, socket, factsOf(socket, this.config.name, null));
     else this.detect(socket);
   }
 
-  private begin(socket: Socket, facts: ConnectionFacts): Http1Connection {
-    const connection = new Http1Connection(socket, facts, this);
+  private begin(socket: Socket, raw: Socket, facts: ConnectionFacts): Http1Connection {
+    const connection = new Http1Connection(socket, raw, facts, this);
     this.connections.add(connection);
     socket.resume();
     return connection;
@@ -135,8 +135,8 @@ export class Listener implements ListenerContext {
 
   /** Waits for the first byte of a connection to a TLS listener. */
   private detect(socket: Socket): void {
-    this.pending.add(socket);
     const facts = factsOf(socket, this.config.name, null);
+    this.pending.set(socket, facts);
     const leave = (): void => {
       if (!this.pending.delete(socket)) return;
       this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
@@ -153,7 +153,7 @@ export class Listener implements ListenerContext {
         return;
       }
       this.pending.delete(socket);
-      this.begin(socket, facts).reject(failure('plain-on-tls-port'));
+      this.begin(socket, socket, facts).reject(failure('plain-on-tls-port'));
     });
     socket.resume();
   }
@@ -173,20 +173,23 @@ export class Listener implements ListenerContext {
   }
 
   private onSecure(socket: TLSSocket, raw: Socket, tls: TlsFacts): void {
-    if (!this.pending.delete(raw)) {
+    const facts = this.pending.get(raw);
+    this.pending.delete(raw);
+    if (facts === undefined) {
       socket.destroy();
       return;
     }
     this.counters.add(LISTENER_COUNTER.sslHandshake, 1);
     if (tls.resumed) this.counters.add(LISTENER_COUNTER.sslSessionReused, 1);
     if (tls.peer === null) this.counters.add(LISTENER_COUNTER.sslNoCertificate, 1);
-    const connection = this.begin(socket, factsOf(socket, this.config.name, tls));
+    const connection = this.begin(socket, raw, { ...facts, tls });
     if (this.draining) connection.drain();
   }
 
   private onTlsFailure(raw: Socket, code: string, detail: string): void {
     this.counters.add(LISTENER_COUNTER.sslConnectionError, 1);
-    const facts = factsOf(raw, this.config.name, null);
+    // A socket that is closed already has forgotten its addresses.
+    const facts = this.pending.get(raw) ?? factsOf(raw, this.config.name, null);
     this.conductor.connectionFailed(facts, failure('tls-handshake', `${code}: ${detail}`));
   }
 

@@ -150,7 +150,7 @@ export class ServicePool implements ConnectionOwner {
 
   /** Another worker needs a connection slot of this service. */
   onWanted(): void {
-    if (this.waiting.length > 0) return;
+    if (this.hasSlotless()) return;
     const victim = this.oldestIdle();
     if (victim !== null) this.dropIdle(victim);
   }

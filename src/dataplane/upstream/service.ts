@@ -215,5 +215,5 @@ export function noEndpoint(service: ServiceConfig): Failure {
 function outlierPolicy(config: ServiceConfig): OutlierPolicy | null {
   return config.outlierDetection === null
     ? null
-    : { ...config.outlierDetection, splitExternalLocalOriginErrors: false };
+    : { ...config.outlierDetection, splitExternalLocalOriginErrors: true };
 }

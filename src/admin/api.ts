@@ -1,0 +1,121 @@
+/**
+ * What the admin server may ask of the process, and do to it. The supervisor implements it; the
+ * admin room knows nothing of workers, ledger or stores, so every endpoint can be tested with a plain object.
+ * Times in views are ISO 8601, durations are milliseconds. No view holds a key.
+ */
+import type { LogLevel } from '../channel/index.ts';
+
+export interface AdminApi {
+  readiness(): Readiness;
+  /** The Prometheus text exposition, with its content type. */
+  metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
+  config(): ConfigView;
+  clusters(): readonly ClusterView[];
+  /** Newest first. */
+  traces(query: TraceQuery): TraceView;
+  /** Decision records of one request, or the newest ones; plain data. */
+  decisions(query: { readonly requestId: string | null; readonly limit: number }): readonly unknown[];
+  workers(): readonly WorkerView[];
+  /** Starts a successor, then drains and ends the worker. Resolves when the successor serves. */
+  restartWorker(index: number): Promise<void>;
+  /** Not ready from now on; requests in flight end. The process stays until it is told to end. */
+  drain(): void;
+  logLevel(): LogLevel;
+  setLogLevel(level: LogLevel): void;
+  /** A `.cpuprofile` document of one worker, or of the supervisor. */
+  cpuProfile(target: number | 'supervisor', durationMs: number): Promise<string>;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** `starting`, `ready`, `draining` or `degraded` (was ready; a worker is missing). */
+  readonly state: 'starting' | 'ready' | 'draining' | 'degraded';
+  /** Why not, one line each; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+export interface ConfigView {
+  readonly source: {
+    readonly file: string;
+    /** Version in force; 0: none yet. */
+    readonly version: number;
+    readonly lastGoodAt: string | null;
+    /** Why the newest configuration was refused; null: it is in force. */
+    readonly lastError: string | null;
+    /** Configurations refused since start. */
+    readonly rejected: number;
+  };
+  /** The configuration in force, defaults included; null before the first. */
+  readonly config: unknown;
+}
+
+export interface ClusterView {
+  readonly name: string;
+  readonly circuitBreaker: {
+    readonly connections: GaugeView;
+    readonly pending: GaugeView;
+    readonly requests: GaugeView;
+    /** Limited only where the retry budget is off: null limit otherwise. */
+    readonly retries: GaugeView;
+  };
+  /** Retries refused because the budget was empty; null: the budget is off. */
+  readonly retryBudgetExhausted: number | null;
+  readonly endpoints: readonly EndpointView[];
+}
+
+export interface GaugeView {
+  readonly active: number;
+  readonly limit: number | null;
+  readonly highWaterMark: number;
+  /** Times the gauge reached its limit. */
+  readonly opened: number;
+  /** Requests refused because it was full. */
+  readonly overflow: number;
+}
+
+export interface EndpointView {
+  /** `address:port`. */
+  readonly address: string;
+  readonly weight: number;
+  /** By active checks; `unchecked`: the service has none; `pending`: the first has not ended. */
+  readonly health: 'healthy' | 'unhealthy' | 'pending' | 'unchecked';
+  readonly outlier: 'healthy' | 'ejected' | 'probing';
+  readonly ejectedUntil: string | null;
+  /** Ejections that count for the length of the next one. */
+  readonly ejections: number;
+  readonly activeRequests: number;
+  readonly consecutive: {
+    readonly errors5xx: number;
+    readonly gatewayErrors: number;
+    readonly localOriginFailures: number;
+  };
+  readonly lastCheck: { readonly at: string; readonly result: string } | null;
+}
+
+export interface TraceQuery {
+  readonly traceId: string | null;
+  readonly limit: number;
+}
+
+export interface TraceView {
+  /** Plain data, one member per trace. */
+  readonly traces: readonly unknown[];
+  /** The same as indented trees. */
+  text(): string;
+}
+
+export interface WorkerView {
+  readonly index: number;
+  readonly state: 'starting' | 'ready' | 'degraded' | 'draining' | 'restarting' | 'stopped';
+  /** Snapshot version in force on it. */
+  readonly version: number;
+  readonly startedAt: string | null;
+  readonly uptimeMs: number | null;
+  /** Milliseconds since its last heartbeat; null: none yet. */
+  readonly heartbeatAgeMs: number | null;
+  /** Unplanned ends since start. */
+  readonly crashes: number;
+  readonly lastExit: string | null;
+  /** Share of the last seconds that its event loop was busy, 0 to 1. */
+  readonly utilization: number | null;
+}

@@ -1,0 +1,97 @@
+/** Checks of meaning for listeners and for the process: addresses that collide, TLS that can't work. */
+import { LIMITS } from '../../base/index.ts';
+import type { HostPort } from './addresses.ts';
+import { type CheckContext, checkFile } from './context.ts';
+import type { ListenerFields } from './node-schema.ts';
+import type { ConfigFields } from './schema.ts';
+import type { Path } from './source-text.ts';
+
+export function checkNode(config: ConfigFields, context: CheckContext): void {
+  const { listeners } = config;
+  if (listeners.length === 0)
+    context.faultIfWhole({
+      path: ['listeners'],
+      expected: 'at least one listener',
+      cure: 'add one: - { name: web, address: ":8080" }',
+    });
+  if (listeners.length > LIMITS.listeners)
+    context.fault({
+      path: ['listeners'],
+      expected: `at most ${LIMITS.listeners} listeners`,
+      found: `${listeners.length}`,
+    });
+  listeners.forEach((listener, i) => {
+    checkTls(listener, ['listeners', i, 'tls'], context);
+  });
+  checkAddresses(config, context);
+  const { host } = config.admin.address;
+  if (!host.startsWith('127.') && host !== '::1')
+    context.fault({
+      path: ['admin', 'address'],
+      severity: 'warning',
+      expected: 'a loopback address',
+      cure: 'whoever reaches the management server can drain the proxy and read its configuration; use 127.0.0.1',
+    });
+}
+
+/** With SO_REUSEPORT two listeners on one address both bind, and the kernel deals connections to either. */
+function checkAddresses(config: ConfigFields, context: CheckContext): void {
+  const taken = new Map<string, Path>();
+  const claim = (at: HostPort, path: Path) => {
+    if (at.port === 0) return;
+    const key = `${at.host}|${at.port}`;
+    const earlier = taken.get(key);
+    if (earlier === undefined) taken.set(key, path);
+    else
+      context.fault({
+        path,
+        expected: 'an address of its own',
+        found: `the address of line ${context.lineOf(earlier)}`,
+        cure: 'take another port; to serve several hosts or certificates on one address, use one listener and several routes or certificates',
+      });
+  };
+  config.listeners.forEach((listener, i) => {
+    claim(listener.address, ['listeners', i, 'address']);
+  });
+  claim(config.admin.address, ['admin', 'address']);
+}
+
+function checkTls(listener: ListenerFields, path: Path, context: CheckContext): void {
+  const { tls } = listener;
+  if (tls === undefined) return;
+  if (tls.certificates.length === 0)
+    context.faultIfWhole({
+      path: [...path, 'certificates'],
+      expected: 'at least one certificate',
+      cure: 'add { certFile: web.pem, keyFile: web.key }',
+    });
+  const keys = new Map<string, string>();
+  tls.certificates.forEach((certificate, i) => {
+    const at = [...path, 'certificates', i];
+    checkFile(context, [...at, 'certFile'], certificate.certFile);
+    checkFile(context, [...at, 'keyFile'], certificate.keyFile);
+    checkFile(context, [...at, 'ocspFile'], certificate.ocspFile);
+    if (keys.has(certificate.certFile))
+      context.fault({
+        path: [...at, 'certFile'],
+        expected: 'each certificate once',
+        cure: 'remove one of the two',
+      });
+    keys.set(certificate.certFile, certificate.keyFile);
+  });
+  checkFile(context, [...path, 'clientCaFile'], tls.clientCaFile);
+  if (tls.clientAuth !== 'off' && tls.clientCaFile === undefined)
+    context.faultIfWhole({
+      path: [...path, 'clientAuth'],
+      expected: `clientCaFile beside clientAuth: ${tls.clientAuth}`,
+      found: 'none',
+      cure: 'name the PEM bundle that client certificates must chain to',
+    });
+  if (tls.clientAuth === 'off' && tls.clientCaFile !== undefined)
+    context.faultIfWhole({
+      path: [...path, 'clientCaFile'],
+      severity: 'warning',
+      expected: 'clientAuth: request or require beside it',
+      cure: 'without it no client certificate is asked for; set clientAuth, or remove clientCaFile',
+    });
+}

@@ -1,0 +1,200 @@
+/**
+ * Checks of meaning for routes: references, and what Gateway API rules out. Its rules are validation
+ * expressions of the HTTPRoute resource; each is cited by what it says there.
+ */
+import { LIMITS } from '../../base/index.ts';
+import { checkFilters } from './check-filter.ts';
+import type { CheckContext } from './context.ts';
+import { regexFault } from './regex.ts';
+import type { RuleFields } from './route-schema.ts';
+import type { ConfigFields } from './schema.ts';
+import type { Path } from './source-text.ts';
+import { nearest } from './suggest.ts';
+
+export function checkRoutes(config: ConfigFields, context: CheckContext): void {
+  const { routes } = config;
+  if (routes.length > LIMITS.routes)
+    context.fault({
+      path: ['routes'],
+      expected: `at most ${LIMITS.routes} routes`,
+      found: `${routes.length}`,
+    });
+  if (routes.length === 0)
+    context.faultIfWhole({
+      path: ['routes'],
+      severity: 'warning',
+      expected: 'at least one route',
+      cure: 'without one, every request gets 404 (flag NR)',
+    });
+  const unbudgeted = new Set(config.services.filter((s) => s.retryBudget === 'off').map((s) => s.name));
+  routes.forEach((route, i) => {
+    const path = ['routes', i];
+    route.parentRefs.forEach(({ sectionName }, j) => {
+      checkReference(
+        context,
+        [...path, 'parentRefs', j, 'sectionName'],
+        'listener',
+        sectionName,
+        context.listenerNames,
+      );
+    });
+    if (route.rules.length === 0)
+      context.faultIfWhole({
+        path: [...path, 'rules'],
+        expected: 'at least one rule',
+        cure: 'add one: - backendRefs: [{ name: SERVICE }]',
+      });
+    route.rules.forEach((rule, j) => {
+      checkRule(rule, [...path, 'rules', j], unbudgeted, context);
+    });
+  });
+}
+
+function checkReference(
+  context: CheckContext,
+  path: Path,
+  kind: 'listener' | 'service',
+  name: string,
+  known: ReadonlySet<string>,
+): void {
+  if (known.has(name)) return;
+  const guess = nearest(name, known);
+  const names = [...known].slice(0, 5).join(', ');
+  const list =
+    known.size === 0 ? `there is no ${kind} yet` : `${kind}s are ${names}${known.size > 5 ? ', …' : ''}`;
+  context.fault({
+    path,
+    expected: `the name of a ${kind}`,
+    cure: guess === null ? list : `did you mean ${guess}?`,
+  });
+}
+
+function checkRule(
+  rule: RuleFields,
+  path: Path,
+  unbudgeted: ReadonlySet<string>,
+  context: CheckContext,
+): void {
+  rule.matches.forEach((match, i) => {
+    checkMatch(match, [...path, 'matches', i], context);
+  });
+  checkFilters(rule, path, context);
+  checkBackends(rule, path, context);
+  const { request, backendRequest } = rule.timeouts;
+  if (request > 0 && backendRequest > request)
+    context.faultIfWhole({
+      path: [...path, 'timeouts', 'backendRequest'],
+      expected: `at most timeouts.request, ${request}ms`,
+      cure: "one attempt can't take longer than the whole request; raise request, which counts retries in",
+    });
+  checkRetry(rule, path, unbudgeted, context);
+}
+
+function checkBackends(rule: RuleFields, path: Path, context: CheckContext): void {
+  const at = [...path, 'backendRefs'];
+  const answers = rule.filters.find((f) => f.type === 'RequestRedirect' || f.type === 'DirectResponse');
+  const { backendRefs } = rule;
+  if (answers !== undefined && backendRefs.length > 0)
+    context.fault({
+      path: at,
+      expected: `no backendRefs beside a filter of type ${answers.type}`,
+      cure: 'the filter answers; no backend is asked',
+    });
+  if (answers === undefined && backendRefs.length === 0)
+    context.faultIfWhole({
+      path: at,
+      severity: 'warning',
+      expected: 'at least one backend',
+      cure: 'every request that matches gets 500, as in Gateway API',
+    });
+  if (backendRefs.length > 0 && backendRefs.every((backend) => backend.weight === 0))
+    context.faultIfWhole({
+      path: at,
+      severity: 'warning',
+      expected: 'a weight above 0',
+      found: 'weights that are all 0',
+      cure: 'every request that matches gets 500, as in Gateway API',
+    });
+  backendRefs.forEach(({ name }, i) => {
+    checkReference(context, [...at, i, 'name'], 'service', name, context.serviceNames);
+  });
+}
+
+function checkRetry(
+  rule: RuleFields,
+  path: Path,
+  unbudgeted: ReadonlySet<string>,
+  context: CheckContext,
+): void {
+  const { retry } = rule;
+  const at = [...path, 'retry'];
+  const warn = (key: string, expected: string, cure: string) =>
+    context.faultIfWhole({ path: [...at, key], severity: 'warning', expected, cure });
+  if (retry.retryOn.includes('retriable-status-codes') && retry.codes.length === 0)
+    warn('retryOn', 'codes beside retriable-status-codes', 'list them: codes: [503]');
+  if (retry.retryOn.includes('retriable-headers') && retry.headers.length === 0)
+    warn('retryOn', 'headers beside retriable-headers', 'list them: headers: [{ name: x-retry }]');
+  if (typeof retry.backoff === 'object' && (retry.backoff.max ?? Infinity) < retry.backoff.base)
+    context.faultIfWhole({
+      path: [...at, 'backoff', 'max'],
+      expected: 'at least base',
+      cure: 'raise max, or lower base',
+    });
+  const free = rule.backendRefs.find(({ name }) => unbudgeted.has(name));
+  if (retry.attempts > MANY_ATTEMPTS && free !== undefined)
+    warn(
+      'attempts',
+      `at most ${MANY_ATTEMPTS} where the retry budget is off`,
+      `service ${free.name} has retryBudget: off, so that only maxRetries bounds a retry storm; switch the budget on`,
+    );
+}
+
+const MANY_ATTEMPTS = 3;
+
+type MatchFields = RuleFields['matches'][number];
+
+function checkMatch(match: MatchFields, path: Path, context: CheckContext): void {
+  if (match.path.type === 'RegularExpression')
+    checkRegex(match.path.value, [...path, 'path', 'value'], context);
+  else checkPath(match.path.value, [...path, 'path', 'value'], context);
+  for (const list of ['headers', 'queryParams'] as const) {
+    const seen = new Set<string>();
+    match[list].forEach((item, i) => {
+      const at = [...path, list, i];
+      if (item.type === 'RegularExpression') checkRegex(item.value, [...at, 'value'], context);
+      const name = list === 'headers' ? item.name.toLowerCase() : item.name;
+      if (seen.has(name))
+        context.fault({
+          path: [...at, 'name'],
+          expected: 'each name once',
+          cure: 'write both conditions as one regular expression',
+        });
+      seen.add(name);
+    });
+  }
+}
+
+function checkRegex(pattern: string, path: Path, context: CheckContext): void {
+  const fault = regexFault(pattern);
+  if (fault !== null) context.fault({ path, expected: fault.expected, cure: fault.cure });
+}
+
+/** HTTPPathMatch: what its validation expressions allow for Exact and PathPrefix. */
+function checkPath(value: string, path: Path, context: CheckContext): void {
+  const cure = pathCure(value);
+  if (cure !== null) context.fault({ path, expected: 'a normalised path such as /cart/items', cure });
+}
+
+function pathCure(value: string): string | null {
+  if (!value.startsWith('/')) return `write /${value.replace(/^\*$/, '')}`;
+  if (value.includes('?')) return 'leave the query out; use queryParams';
+  if (value.includes('#')) return 'a fragment is never sent; remove it';
+  if (value.includes('*')) return 'PathPrefix needs no "*": /a matches everything below /a';
+  if (value.includes('//')) return 'write single slashes';
+  if (/\/\.\.?(\/|$)/.test(value))
+    return 'paths are matched without "." and ".." segments; write the path they lead to';
+  if (/%2f/i.test(value)) return "%2F can't be told apart from / safely; match it with a RegularExpression";
+  if (!/^(?:[-A-Za-z0-9/._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})+$/.test(value))
+    return 'percent-encode spaces and what is not ASCII';
+  return null;
+}

@@ -1,0 +1,160 @@
+/** Checks of meaning for services: fields that contradict each other, and limits that can't work. */
+import { isIP } from 'node:net';
+import { LIMITS } from '../../base/index.ts';
+import { type CheckContext, checkFile } from './context.ts';
+import type { ConfigFields } from './schema.ts';
+import type { ServiceFields } from './service-schema.ts';
+import type { Path } from './source-text.ts';
+
+export function checkServices(config: ConfigFields, context: CheckContext): void {
+  const { services } = config;
+  if (services.length > LIMITS.services)
+    context.fault({
+      path: ['services'],
+      expected: `at most ${LIMITS.services} services`,
+      found: `${services.length}`,
+    });
+  const endpoints = services.reduce((sum, service) => sum + (service.endpoints?.length ?? 0), 0);
+  if (endpoints > LIMITS.endpoints)
+    context.fault({
+      path: ['services'],
+      expected: `at most ${LIMITS.endpoints} endpoints`,
+      found: `${endpoints}`,
+    });
+  services.forEach((service, i) => {
+    const path = ['services', i];
+    checkEndpoints(service, path, context);
+    checkRetries(service, path, context);
+    checkOutlier(service, path, context);
+    checkHealth(service, path, context);
+    checkTls(service, path, context);
+  });
+}
+
+function checkEndpoints(service: ServiceFields, path: Path, context: CheckContext): void {
+  const { endpoints, dns } = service;
+  if (endpoints === undefined && dns === undefined)
+    context.faultIfWhole({
+      path,
+      expected: 'endpoints or dns',
+      found: 'neither',
+      cure: 'add endpoints: [{ address: 127.0.0.1:9001 }] or dns: NAME:PORT',
+    });
+  if (endpoints !== undefined && dns !== undefined)
+    context.fault({
+      path: [...path, 'dns'],
+      expected: 'endpoints or dns',
+      found: 'both',
+      cure: 'remove one of the two',
+    });
+  if (endpoints?.length === 0)
+    context.faultIfWhole({
+      path: [...path, 'endpoints'],
+      severity: 'warning',
+      expected: 'at least one endpoint',
+      cure: 'every request to this service gets 503 (flag UH)',
+    });
+  const seen = new Set<string>();
+  endpoints?.forEach(({ address }, i) => {
+    const key = `${address.host}|${address.port}`;
+    if (seen.has(key))
+      context.fault({
+        path: [...path, 'endpoints', i, 'address'],
+        expected: 'each address once',
+        cure: 'to give it more load, use weight',
+      });
+    seen.add(key);
+  });
+}
+
+function checkRetries(service: ServiceFields, path: Path, context: CheckContext): void {
+  if (service.retryBudget === 'off') return;
+  if (service.circuitBreaker.maxRetries !== MAX_RETRIES_DEFAULT)
+    context.fault({
+      path: [...path, 'circuitBreaker', 'maxRetries'],
+      severity: 'warning',
+      expected: 'retryBudget: off beside maxRetries',
+      cure: 'the budget is on and replaces maxRetries, as in Envoy; switch it off, or remove maxRetries',
+    });
+}
+
+const MAX_RETRIES_DEFAULT = 3;
+
+function checkOutlier(service: ServiceFields, path: Path, context: CheckContext): void {
+  const { outlierDetection: outlier, endpoints } = service;
+  if (outlier === undefined) return;
+  const at = [...path, 'outlierDetection'];
+  if (outlier.maxEjectionTime < outlier.baseEjectionTime)
+    context.faultIfWhole({
+      path: [...at, 'maxEjectionTime'],
+      expected: 'at least baseEjectionTime',
+      cure: 'raise it, or lower baseEjectionTime',
+    });
+  if (outlier.maxEjectionPercent === 0 && outlier.maxEjectionCount === 0)
+    context.faultIfWhole({
+      path: at,
+      severity: 'warning',
+      expected: 'room to eject something',
+      found: 'a percentage and a count of 0',
+      cure: 'remove outlierDetection to switch it off',
+    });
+  if (
+    endpoints !== undefined &&
+    endpoints.length > 0 &&
+    outlier.maxEjectionCount >= Math.max(endpoints.length, 2)
+  )
+    context.faultIfWhole({
+      path: [...at, 'maxEjectionCount'],
+      severity: 'warning',
+      expected: `fewer than the ${endpoints.length} endpoints`,
+      cure: 'the last endpoint is never ejected by the count alone',
+    });
+}
+
+function checkHealth(service: ServiceFields, path: Path, context: CheckContext): void {
+  const { healthCheck: check } = service;
+  if (check === undefined) return;
+  const at = [...path, 'healthCheck'];
+  if (check.timeout > check.interval)
+    context.faultIfWhole({
+      path: [...at, 'timeout'],
+      severity: 'warning',
+      expected: 'at most interval',
+      cure: 'the next check starts when this one has ended',
+    });
+  if (check.expectedStatuses.length === 0)
+    context.faultIfWhole({
+      path: [...at, 'expectedStatuses'],
+      expected: 'at least one status',
+      cure: 'write [200], or remove it',
+    });
+}
+
+function checkTls(service: ServiceFields, path: Path, context: CheckContext): void {
+  const { tls, dns } = service;
+  if (tls === undefined) return;
+  const at = [...path, 'tls'];
+  checkFile(context, [...at, 'caFile'], tls.caFile);
+  checkFile(context, [...at, 'certFile'], tls.certFile);
+  checkFile(context, [...at, 'keyFile'], tls.keyFile);
+  if (tls.sni !== undefined && isIP(tls.sni) !== 0)
+    context.fault({
+      path: [...at, 'sni'],
+      expected: 'a host name, as RFC 6066 section 3 asks',
+      cure: 'write the address in subjectAltNames and leave sni out',
+    });
+  if (tls.sni === undefined && dns === undefined && tls.subjectAltNames.length === 0)
+    context.faultIfWhole({
+      path: at,
+      expected: 'sni or subjectAltNames',
+      found: 'neither',
+      cure: 'name what the endpoint certificate must hold: sni: cart.shop',
+    });
+  if ((tls.certFile === undefined) !== (tls.keyFile === undefined))
+    context.faultIfWhole({
+      path: at,
+      expected: 'certFile and keyFile together',
+      found: 'one of them',
+      cure: 'a client certificate needs its key',
+    });
+}

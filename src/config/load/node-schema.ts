@@ -1,0 +1,134 @@
+/**
+ * Listeners, and what concerns the whole process: tracing, admin, access log, workers, drain.
+ */
+import { z } from 'zod';
+import { formatDuration, LIMITS } from '../../base/index.ts';
+import { listenAddress } from './addresses.ts';
+import { collectorUrl, duration, percent } from './measures.ts';
+import { anyText, choice, filePath, objectName } from './names.ts';
+import { integer } from './scalar.ts';
+import { COUNT_MAX } from './service-schema.ts';
+
+const certificate = z.strictObject({
+  certFile: filePath().describe('PEM chain, leaf first.'),
+  keyFile: filePath().describe('PEM key, not encrypted.'),
+  ocspFile: filePath().optional().describe('DER OCSP response, stapled for clients that ask for it.'),
+});
+
+const listenerTls = z.strictObject({
+  certificates: z
+    .array(certificate)
+    .describe('Chosen by the name that the client sends (SNI); the first serves where none fits.'),
+  clientAuth: choice(['off', 'request', 'require'], {
+    optional: 'use request: absent passes, invalid is refused',
+    none: 'use off',
+    mutual: 'use require',
+  })
+    .prefault('off')
+    .describe(
+      'Client certificates. request: absent passes, invalid is refused; require: absent is refused too.',
+    ),
+  clientCaFile: filePath()
+    .optional()
+    .describe('PEM bundle that client certificates must chain to. Needed unless clientAuth is off.'),
+  minProtocolVersion: choice(['TLSv1_2', 'TLSv1_3'], {
+    TLSv1_0: 'TLS 1.0 is broken (RFC 8996) and not offered',
+    TLSv1_1: 'TLS 1.1 is broken (RFC 8996) and not offered',
+    'TLSv1.2': 'write TLSv1_2',
+    'TLSv1.3': 'write TLSv1_3',
+  })
+    .prefault('TLSv1_2')
+    .describe('The oldest version accepted.'),
+});
+
+export const listenerSchema = z.strictObject({
+  name: objectName().describe('Unique among listeners; routes name it in parentRefs.'),
+  address: listenAddress().describe('IP address and port; `:8080` is every address, port 0 any free port.'),
+  protocol: choice(['auto', 'http'], {
+    https: 'use auto, and a tls section',
+    http2: 'http2 is not supported yet; use auto',
+    h2: 'http2 is not supported yet; use auto',
+    tcp: 'tcp is not supported yet',
+    tls: 'TLS passed through is not supported yet; use auto, and a tls section to end TLS here',
+  })
+    .prefault('auto')
+    .describe('What clients speak; auto is HTTP/1.1 and HTTP/1.0.'),
+  tls: listenerTls.optional().describe('Ends TLS here. Absent: plain.'),
+  pathNormalization: choice(['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'])
+    .prefault('BASE')
+    .describe("Istio's pathNormalization: what is done to a path before it is routed and sent on."),
+  trustedHops: integer({ min: 0, max: 32, unit: 'proxies' })
+    .prefault(0)
+    .describe('Proxies in front of this one whose x-forwarded-* entries are believed.'),
+  timeouts: z
+    .strictObject({
+      header: duration({ min: 1 })
+        .prefault(formatDuration(LIMITS.headerTimeoutMs))
+        .describe('From the first byte of a request to the end of its headers.'),
+      idle: duration({ min: 0 })
+        .prefault(formatDuration(LIMITS.downstreamIdleTimeoutMs))
+        .describe('Without a request, and without a byte moving in one. 0s: off.'),
+    })
+    .prefault({})
+    .describe('How long a client may take.'),
+  limits: z
+    .strictObject({
+      maxHeaderBytes: integer({ min: 1024, max: 1024 * 1024, unit: 'bytes' })
+        .prefault(LIMITS.headerBytes)
+        .describe('All headers of a request together (431 above).'),
+      maxRequestBytes: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'bytes' })
+        .prefault(0)
+        .describe('A request body (413 above); 0: no bound, bodies are streamed.'),
+      maxConnections: integer({ min: 1, max: COUNT_MAX, unit: 'connections' })
+        .prefault(LIMITS.downstreamConnectionsPerWorker)
+        .describe('Open connections of clients, per worker.'),
+    })
+    .prefault({})
+    .describe('How much a client may send.'),
+});
+
+const PROPAGATION = ['w3c', 'b3', 'b3multi', 'jaeger'] as const;
+
+export const tracingSchema = z.strictObject({
+  sampling: percent()
+    .prefault('1%')
+    .describe("Share of requests that start a trace here; callers' decisions are kept."),
+  serviceName: anyText('the name of a service', 256)
+    .prefault('outboard')
+    .describe('service.name (OpenTelemetry) of spans that belong to no service of the configuration.'),
+  propagation: z
+    .array(
+      choice(PROPAGATION, {
+        tracecontext: 'write w3c',
+        traceparent: 'write w3c',
+        zipkin: 'write b3 or b3multi',
+        'uber-trace-id': 'write jaeger',
+      }),
+    )
+    .prefault(['w3c'])
+    .describe('Formats sent on beside those that came in.'),
+  otlp: z
+    .strictObject({ endpoint: collectorUrl().describe('Base URL; /v1/traces is added.') })
+    .optional()
+    .describe('Where spans go. Absent: to memory only, see /traces.'),
+});
+
+export const adminSchema = z.strictObject({
+  address: listenAddress().prefault('127.0.0.1:15000').describe('Anyone who reaches it may drain the proxy.'),
+});
+
+export const accessLogSchema = z.strictObject({
+  path: filePath().describe('A file, or `stdout`. SIGUSR1 reopens it.'),
+});
+
+export const workersSchema = () =>
+  integer({ min: 1, max: LIMITS.workers, unit: 'threads' })
+    .optional()
+    .describe('Threads that carry traffic. Default: as many as processors.');
+
+export const drainSchema = () =>
+  duration({ min: 0, max: 86_400_000 })
+    .prefault(formatDuration(LIMITS.drainTimeoutMs))
+    .describe('How long requests in flight may take to end when the proxy is told to.');
+
+export type ListenerFields = z.infer<typeof listenerSchema>;

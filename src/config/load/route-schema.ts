@@ -1,0 +1,172 @@
+/**
+ * Routes, in the shape of Gateway API's HTTPRoute. `retry.retryOn` has Envoy's conditions under Envoy's
+ * names; everything else keeps the name it has in Gateway API.
+ */
+import { z } from 'zod';
+import { formatDuration, LIMITS } from '../../base/index.ts';
+import { filtersSchema } from './filter-schema.ts';
+import { duration } from './measures.ts';
+import { anyText, choice, headerName, headerValue, hostname, method, objectName } from './names.ts';
+import { integer } from './scalar.ts';
+
+const MATCH_TYPES = ['Exact', 'RegularExpression'] as const;
+const matchType = () =>
+  choice(MATCH_TYPES, { Prefix: 'use RegularExpression with ^…', Present: 'use RegularExpression with .*' })
+    .prefault('Exact')
+    .describe('RegularExpression has to match the whole value, in RE2 syntax.');
+
+const match = z.strictObject({
+  path: z
+    .strictObject({
+      type: choice(['Exact', 'PathPrefix', 'RegularExpression'], { Prefix: 'use PathPrefix' })
+        .prefault('PathPrefix')
+        .describe('PathPrefix goes by whole segments: /a matches /a and /a/b, not /ab.'),
+      value: anyText('a path', 1024)
+        .prefault('/')
+        .describe('Compared with the normalised path, without query.'),
+    })
+    .prefault({})
+    .describe('How the path is matched.'),
+  method: method().optional().describe('Absent: every method.'),
+  headers: z
+    .array(
+      z.strictObject({
+        type: matchType(),
+        name: headerName('match').describe('Case-insensitive.'),
+        value: anyText('text', 4096).describe('What the value has to be.'),
+      }),
+    )
+    .prefault([])
+    .describe('All of them have to match.'),
+  queryParams: z
+    .array(
+      z.strictObject({
+        type: matchType(),
+        name: anyText('the name of a query parameter', 256).describe('Case-sensitive.'),
+        value: anyText('text', 1024).describe('What the first parameter of that name has to be.'),
+      }),
+    )
+    .prefault([])
+    .describe('All of them have to match.'),
+});
+
+export const RETRY_CONDITIONS = [
+  '5xx',
+  'gateway-error',
+  'reset',
+  'reset-before-request',
+  'connect-failure',
+  'refused-stream',
+  'retriable-4xx',
+  'retriable-status-codes',
+  'retriable-headers',
+  'envoy-ratelimited',
+] as const;
+
+const GRPC = 'gRPC conditions are not supported yet';
+const retryCondition = () =>
+  choice(RETRY_CONDITIONS, {
+    cancelled: GRPC,
+    'deadline-exceeded': GRPC,
+    internal: GRPC,
+    'resource-exhausted': GRPC,
+    unavailable: GRPC,
+    'http3-post-connect-failure': 'HTTP/3 is not supported',
+    'conn-failure': 'did you mean connect-failure?',
+  });
+
+const retry = z.strictObject({
+  attempts: integer({ min: 0, max: 100, unit: 'retries' })
+    .prefault(2)
+    .describe('Retries after the first attempt; 0: never.'),
+  retryOn: z
+    .array(retryCondition())
+    .prefault([])
+    .describe(
+      "Envoy's conditions, for every method. Empty: what was provably unsent (connect-failure, refused-stream, a reused connection that was closed), and resets and gateway errors of idempotent methods.",
+    ),
+  codes: z
+    .array(integer({ min: 400, max: 599 }))
+    .prefault([])
+    .describe('Status codes that are retried, for every method (retriable-status-codes).'),
+  headers: z
+    .array(
+      z.strictObject({
+        name: headerName('match').describe('Case-insensitive.'),
+        value: headerValue().optional().describe('Absent: any value.'),
+      }),
+    )
+    .prefault([])
+    .describe('Answer headers that make an answer retriable (retriable-headers).'),
+  backoff: z
+    .union([
+      duration({ min: 1 }),
+      z.strictObject({
+        base: duration({ min: 1 }).prefault('25ms').describe('The first window.'),
+        max: duration({ min: 1 }).optional().describe('The widest window. Default: ten times the base.'),
+      }),
+    ])
+    .prefault('25ms')
+    .describe('Base of the backoff with full jitter, alone or as { base, max }.'),
+  resetHeaders: z
+    .array(
+      z.strictObject({
+        name: headerName('match').describe('Case-insensitive.'),
+        format: choice(['SECONDS', 'UNIX_TIMESTAMP']).prefault('SECONDS').describe('How its value is read.'),
+      }),
+    )
+    .prefault([{ name: 'retry-after' }])
+    .describe('Answer headers that say when to come back, in the order they are tried.'),
+  maxResetInterval: duration({ min: 1 })
+    .prefault('300s')
+    .describe('A reset header that asks for more is ignored.'),
+  replayBytes: integer({ min: 0, max: 16 * 1024 * 1024, unit: 'bytes' })
+    .prefault(LIMITS.replayBytes)
+    .describe('Request body kept for a retry. A longer one loses its retries: counted, never silent.'),
+  hostSelectionAttempts: integer({ min: 0, max: 100 })
+    .prefault(1)
+    .describe('Picks repeated to find an endpoint that this request has not tried.'),
+});
+
+const backendRef = z.strictObject({
+  name: objectName().describe('A service.'),
+  weight: integer({ min: 0, max: 1_000_000 }).prefault(1).describe('Share of the requests; 0: none.'),
+  filters: filtersSchema().describe('Applied to requests that go to this backend: header modifiers only.'),
+});
+
+const rule = z.strictObject({
+  name: objectName()
+    .optional()
+    .describe('What logs and decision records call the rule. Default: ROUTE/INDEX.'),
+  matches: z.array(match).prefault([{}]).describe('Alternatives. Default: every request.'),
+  filters: filtersSchema().describe('Applied in order.'),
+  backendRefs: z.array(backendRef).prefault([]).describe('Where requests go, by weight.'),
+  timeouts: z
+    .strictObject({
+      request: duration({ min: 0 })
+        .prefault(formatDuration(LIMITS.requestTimeoutMs))
+        .describe('For the whole request, retries and backoff included; 0s: off.'),
+      backendRequest: duration({ min: 0 })
+        .prefault('0s')
+        .describe('For each attempt; at most `request`. 0s: off.'),
+    })
+    .prefault({})
+    .describe("Gateway API's HTTPRouteTimeouts."),
+  retry: retry.prefault({}).describe('When a request is sent again.'),
+});
+
+export const routeSchema = z.strictObject({
+  name: objectName().describe('Unique among routes.'),
+  parentRefs: z
+    .array(z.strictObject({ sectionName: objectName().describe('A listener.') }))
+    .prefault([])
+    .describe('Listeners that the route is for. Empty: every listener.'),
+  hostnames: z
+    .array(hostname({ wildcard: true }))
+    .prefault([])
+    .describe('Hosts that the route is for. Empty: every host.'),
+  rules: z.array(rule).describe("Tried by Gateway API's precedence, not by their order."),
+});
+
+export type RouteFields = z.infer<typeof routeSchema>;
+export type RuleFields = RouteFields['rules'][number];

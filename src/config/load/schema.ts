@@ -1,0 +1,28 @@
+/**
+ * The whole configuration file. The definitions of this schema check files, fill in defaults, and become
+ * the JSON Schema for editors and the tables of docs/CONFIGURATION.md.
+ */
+import { z } from 'zod';
+import {
+  accessLogSchema,
+  adminSchema,
+  drainSchema,
+  listenerSchema,
+  tracingSchema,
+  workersSchema,
+} from './node-schema.ts';
+import { routeSchema } from './route-schema.ts';
+import { serviceSchema } from './service-schema.ts';
+
+export const configSchema = z.strictObject({
+  listeners: z.array(listenerSchema).prefault([]).describe('Where clients connect.'),
+  routes: z.array(routeSchema).prefault([]).describe('What is done with their requests.'),
+  services: z.array(serviceSchema).prefault([]).describe('Who answers them.'),
+  tracing: tracingSchema.prefault({}).describe('Traces.'),
+  accessLog: accessLogSchema.optional().describe('One JSON line per request. Absent: none.'),
+  admin: adminSchema.prefault({}).describe('The management server.'),
+  workers: workersSchema(),
+  drainTimeout: drainSchema(),
+});
+
+export type ConfigFields = z.infer<typeof configSchema>;

@@ -1,0 +1,172 @@
+/**
+ * Services: who is behind a name, and every policy towards them. Defaults are Envoy's or Istio's where one
+ * of them has a sound one; docs/DEVIATIONS.md lists those that differ, with the reason.
+ */
+import { z } from 'zod';
+import { formatDuration, LIMITS } from '../../base/index.ts';
+import { dnsAddress, endpointAddress } from './addresses.ts';
+import { duration, percent, requestPath, statusRange } from './measures.ts';
+import { anyText, choice, filePath, hostname, objectName } from './names.ts';
+import { integer } from './scalar.ts';
+
+/** The largest limit a ledger cell can hold. */
+export const COUNT_MAX = 2 ** 31 - 1;
+const UNLIMITED = `write ${COUNT_MAX}, which no node reaches`;
+const count = (min: number, unit: string) => integer({ min, max: COUNT_MAX, unit, tooHigh: UNLIMITED });
+
+const endpoint = z.strictObject({
+  address: endpointAddress().describe('IP address and port.'),
+  weight: integer({ min: 1, max: 65_535 })
+    .prefault(1)
+    .describe('Share of the load, relative to the other endpoints of the service.'),
+});
+
+const circuitBreaker = z.strictObject({
+  maxConnections: count(1, 'connections')
+    .prefault(1024)
+    .describe('Connections to all endpoints together, over all workers of the node.'),
+  maxPendingRequests: count(0, 'requests')
+    .prefault(1024)
+    .describe('Requests that wait for a connection; 0: none waits.'),
+  maxRequests: count(1, 'requests')
+    .prefault(1024)
+    .describe('Requests in flight; one more is refused at once (503, flag UO).'),
+  maxRetries: count(0, 'retries')
+    .prefault(3)
+    .describe('Retries in flight. In force only with `retryBudget: off`.'),
+});
+
+const retryBudget = z.strictObject({
+  percent: percent().prefault(20).describe('Retries allowed, in percent of the requests of the interval.'),
+  interval: duration({ min: 1000, max: 3_600_000 })
+    .prefault('10s')
+    .describe('The sliding window that is counted over.'),
+  minRetryRate: z
+    .strictObject({
+      count: integer({ min: 0, max: 1_000_000, unit: 'retries' })
+        .prefault(10)
+        .describe('Retries allowed per interval.'),
+      interval: duration({ min: 100, max: 3_600_000 })
+        .prefault('1s')
+        .describe('What the count is counted over.'),
+    })
+    .prefault({})
+    .describe('Retries allowed whatever the percentage says, so that a quiet service can retry at all.'),
+});
+
+const consecutive = (what: string) =>
+  integer({ min: 0, max: 1_000_000 })
+    .prefault(5)
+    .describe(`${what} in a row that eject an endpoint; 0: never.`);
+
+const outlierDetection = z.strictObject({
+  consecutive5xxErrors: consecutive('Answers with status 5xx'),
+  consecutiveGatewayErrors: consecutive('Answers with status 502, 503 or 504'),
+  consecutiveLocalOriginFailures: consecutive('Failures without an answer (connect, reset, timeout)'),
+  interval: duration({ min: 1 })
+    .prefault('10s')
+    .describe('Between two sweeps; an endpoint healthy for one of them is ejected for less the next time.'),
+  baseEjectionTime: duration({ min: 1 })
+    .prefault('30s')
+    .describe('Length of an ejection, multiplied by how often the endpoint was ejected.'),
+  maxEjectionTime: duration({ min: 1 }).prefault('300s').describe('The longest an ejection lasts.'),
+  maxEjectionPercent: percent().prefault(50).describe('Endpoints that may be ejected at a time.'),
+  maxEjectionCount: integer({ min: 0, max: COUNT_MAX, unit: 'endpoints' })
+    .prefault(1)
+    .describe('Endpoints that may be ejected whatever the percentage says, while another one stays.'),
+});
+
+const healthCheck = z.strictObject({
+  path: requestPath().prefault('/').describe('Requested with GET.'),
+  host: hostname({ wildcard: false }).optional().describe('Host header. Default: the name of the service.'),
+  interval: duration({ min: 100 }).prefault('5s').describe('Between the end of a check and the next one.'),
+  timeout: duration({ min: 1 }).prefault('1s').describe('A check without an answer by then has failed.'),
+  healthyThreshold: integer({ min: 1, max: 1000 })
+    .prefault(2)
+    .describe('Successes in a row that make it healthy.'),
+  unhealthyThreshold: integer({ min: 1, max: 1000 })
+    .prefault(3)
+    .describe('Failures in a row that make it unhealthy.'),
+  expectedStatuses: z
+    .array(statusRange())
+    .prefault([200])
+    .describe('Status codes, or ranges of them, that are a success.'),
+});
+
+const tls = z.strictObject({
+  sni: hostname({ wildcard: false })
+    .optional()
+    .describe(
+      'Server name sent, and verified where subjectAltNames is empty. Default: the name in `dns`, if any.',
+    ),
+  caFile: filePath()
+    .optional()
+    .describe('PEM bundle that endpoint certificates must chain to. Default: the public roots of Node.'),
+  subjectAltNames: z
+    .array(anyText('a DNS name, IP address or URI', 2048))
+    .prefault([])
+    .describe('Names of which the certificate must hold one: DNS, IP address or URI (spiffe://…).'),
+  certFile: filePath().optional().describe('PEM chain of the client certificate. Default: none is shown.'),
+  keyFile: filePath().optional().describe('PEM key of certFile.'),
+});
+
+const FAMILIES = ['AUTO', 'V4_ONLY', 'V6_ONLY', 'V4_PREFERRED', 'ALL'] as const;
+
+export const serviceSchema = z.strictObject({
+  name: objectName().describe('Unique among services.'),
+  protocol: choice(['auto', 'http'], {
+    http2: 'http2 to endpoints is not supported yet; use http',
+    h2: 'http2 to endpoints is not supported yet; use http',
+    grpc: 'grpc is not supported yet; it needs http2',
+    tcp: 'tcp is not supported yet',
+    https: 'use http, and a tls section',
+  })
+    .prefault('auto')
+    .describe('What the endpoints speak; auto is HTTP/1.1.'),
+  endpoints: z.array(endpoint).optional().describe('The addresses behind the service. This or `dns`.'),
+  dns: dnsAddress()
+    .optional()
+    .describe('A name whose addresses are the endpoints, all with this port. This or `endpoints`.'),
+  dnsRefreshRate: duration({ min: 100, max: 86_400_000 })
+    .prefault('5s')
+    .describe('Between two look-ups of `dns`. A look-up that fails leaves the last addresses in place.'),
+  dnsLookupFamily: choice(FAMILIES)
+    .prefault('V4_PREFERRED')
+    .describe("Which addresses of `dns` are taken: Envoy's dns_lookup_family."),
+  loadBalancer: z
+    .strictObject({
+      policy: choice(['least-request', 'round-robin', 'random'], {
+        'ring-hash': 'ring-hash is not supported yet',
+        maglev: 'maglev is not supported yet',
+        'peak-ewma': 'peak-ewma is not supported yet; use least-request',
+        least_conn: 'use least-request',
+      })
+        .prefault('least-request')
+        .describe('least-request: the less busy of two random ones, by weight.'),
+    })
+    .prefault({})
+    .describe('How an endpoint is chosen.'),
+  connectTimeout: duration({ min: 1 })
+    .prefault(formatDuration(LIMITS.connectTimeoutMs))
+    .describe('For the TCP and the TLS handshake together.'),
+  idleTimeout: duration({ min: 1 })
+    .prefault(formatDuration(LIMITS.upstreamIdleTimeoutMs))
+    .describe("An unused connection to an endpoint is closed after this. Keep it below the endpoint's own."),
+  circuitBreaker: circuitBreaker.prefault({}).describe('Limits for the whole node, exact over all workers.'),
+  retryBudget: z
+    .union([choice(['off']), retryBudget])
+    .prefault({})
+    .describe('Bounds retries in proportion to requests; `off`: circuitBreaker.maxRetries bounds them.'),
+  outlierDetection: outlierDetection
+    .optional()
+    .describe('Takes out endpoints that keep failing. Absent: off.'),
+  healthCheck: healthCheck.optional().describe('Active checks of every endpoint. Absent: off.'),
+  tls: tls.optional().describe('TLS to the endpoints, verified. Absent: plain.'),
+  panicThreshold: percent()
+    .prefault(50)
+    .describe(
+      'When a smaller share of the endpoints is healthy, health and ejections are ignored; 0: never.',
+    ),
+});
+
+export type ServiceFields = z.infer<typeof serviceSchema>;

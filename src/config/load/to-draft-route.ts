@@ -1,0 +1,114 @@
+/** The routes of the checked file as a draft has them. */
+import type {
+  FilterConfig,
+  HeaderModifier,
+  MatchConfig,
+  PathModifier,
+  RetryConfig,
+  RouteConfig,
+} from '../snapshot.ts';
+import type { FilterFields, PathModifierFields } from './filter-schema.ts';
+import type { RouteFields, RuleFields } from './route-schema.ts';
+
+export function routeDraft(route: RouteFields): RouteConfig {
+  return {
+    name: route.name,
+    listeners: [...new Set(route.parentRefs.map((ref) => ref.sectionName))],
+    hostnames: [...new Set(route.hostnames)],
+    rules: route.rules.map((rule, i) => ({
+      name: rule.name ?? `${route.name}/${i}`,
+      matches: (rule.matches.length === 0 ? [ANY] : rule.matches).map(matchDraft),
+      filters: rule.filters.map(filterDraft),
+      backends: rule.backendRefs.map((backend) => ({
+        service: backend.name,
+        weight: backend.weight,
+        filters: backend.filters.map(filterDraft),
+      })),
+      timeouts: { requestMs: rule.timeouts.request, backendRequestMs: rule.timeouts.backendRequest },
+      retry: retryDraft(rule.retry),
+    })),
+  };
+}
+
+type MatchFields = RuleFields['matches'][number];
+
+/** An empty list of matches is Gateway API's default: the path prefix `/`. */
+const ANY: MatchFields = { path: { type: 'PathPrefix', value: '/' }, headers: [], queryParams: [] };
+
+function matchDraft(match: MatchFields): MatchConfig {
+  return {
+    path: match.path,
+    method: match.method ?? null,
+    headers: match.headers.map((header) => ({ ...header, name: header.name.toLowerCase() })),
+    queryParams: match.queryParams,
+  };
+}
+
+/** Envoy's, for a retry back-off without a maximum. */
+const BACKOFF_MAX_FACTOR = 10;
+
+function retryDraft(retry: RuleFields['retry']): RetryConfig {
+  const base = typeof retry.backoff === 'number' ? retry.backoff : retry.backoff.base;
+  const max = typeof retry.backoff === 'number' ? undefined : retry.backoff.max;
+  return {
+    attempts: retry.attempts,
+    retryOn: [...new Set(retry.retryOn)],
+    codes: [...new Set(retry.codes)],
+    retriableHeaders: retry.headers.map(({ name, value }) => ({
+      name: name.toLowerCase(),
+      value: value ?? null,
+    })),
+    backoffBaseMs: base,
+    backoffMaxMs: max ?? base * BACKOFF_MAX_FACTOR,
+    resetHeaders: retry.resetHeaders.map(({ name, format }) => ({ name: name.toLowerCase(), format })),
+    resetMaxMs: retry.maxResetInterval,
+    replayBytes: retry.replayBytes,
+    hostSelectionAttempts: retry.hostSelectionAttempts,
+  };
+}
+
+/** The field that belongs to the type is there: `checkFilters` saw to that. */
+function filterDraft(filter: FilterFields): FilterConfig {
+  switch (filter.type) {
+    case 'RequestHeaderModifier':
+      return { type: filter.type, ...modifierDraft(filter.requestHeaderModifier) };
+    case 'ResponseHeaderModifier':
+      return { type: filter.type, ...modifierDraft(filter.responseHeaderModifier) };
+    case 'URLRewrite':
+      return {
+        type: filter.type,
+        hostname: filter.urlRewrite?.hostname ?? null,
+        path: pathDraft(filter.urlRewrite?.path),
+      };
+    case 'RequestRedirect':
+      return {
+        type: filter.type,
+        scheme: filter.requestRedirect?.scheme ?? null,
+        hostname: filter.requestRedirect?.hostname ?? null,
+        port: filter.requestRedirect?.port ?? null,
+        path: pathDraft(filter.requestRedirect?.path),
+        statusCode: filter.requestRedirect?.statusCode ?? 302,
+      };
+    case 'DirectResponse':
+      return {
+        type: filter.type,
+        statusCode: filter.directResponse?.statusCode ?? 500,
+        body: filter.directResponse?.body ?? '',
+        contentType: filter.directResponse?.contentType ?? '',
+      };
+  }
+}
+
+function modifierDraft(modifier: FilterFields['requestHeaderModifier']): HeaderModifier {
+  return {
+    set: modifier?.set ?? [],
+    add: modifier?.add ?? [],
+    remove: (modifier?.remove ?? []).map((name) => name.toLowerCase()),
+  };
+}
+
+function pathDraft(modifier: PathModifierFields | undefined): PathModifier | null {
+  if (modifier === undefined) return null;
+  const value = modifier.type === 'ReplaceFullPath' ? modifier.replaceFullPath : modifier.replacePrefixMatch;
+  return { type: modifier.type, value: value ?? '/' };
+}

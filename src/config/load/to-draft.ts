@@ -1,0 +1,186 @@
+/**
+ * The checked file as a draft: names of the file become names of the snapshot, file names become secret
+ * names, and what follows from something else (ten times the base, ALPN) is worked out once, here.
+ */
+import type { ConfigDraft, SecretFiles, ServiceDraft } from '../draft.ts';
+import type { ListenerTls, UpstreamTls } from '../secrets.ts';
+import type { ListenerConfig, NodeSettings } from '../snapshot.ts';
+import type { ListenerFields } from './node-schema.ts';
+import type { ConfigFields } from './schema.ts';
+import type { ServiceFields } from './service-schema.ts';
+import { routeDraft } from './to-draft-route.ts';
+
+export function toDraft(
+  config: ConfigFields,
+  resolvePath: (path: string) => string,
+  processors: number,
+): ConfigDraft {
+  const secrets = new Secrets(resolvePath);
+  return {
+    node: nodeSettings(config, resolvePath, processors),
+    listeners: config.listeners.map((listener) => listenerDraft(listener, secrets)),
+    routes: config.routes.map(routeDraft),
+    services: config.services.map((service) => serviceDraft(service, secrets)),
+    secrets: secrets.files(),
+  };
+}
+
+/** Gathers the files behind the secrets; one that is used twice is listed once. */
+class Secrets {
+  private readonly resolvePath: (path: string) => string;
+  private readonly certificates = new Map<string, SecretFiles['certificates'][number]>();
+  private readonly bundles = new Map<string, SecretFiles['bundles'][number]>();
+
+  constructor(resolvePath: (path: string) => string) {
+    this.resolvePath = resolvePath;
+  }
+
+  certificate(files: { certFile: string; keyFile: string; ocspFile?: string | undefined }): string {
+    const certFile = this.resolvePath(files.certFile);
+    const name = `file:${certFile}`;
+    const ocspFile = files.ocspFile === undefined ? null : this.resolvePath(files.ocspFile);
+    const known = this.certificates.get(name);
+    this.certificates.set(name, {
+      name,
+      certFile,
+      keyFile: this.resolvePath(files.keyFile),
+      ocspFile: ocspFile ?? known?.ocspFile ?? null,
+    });
+    return name;
+  }
+
+  bundle(file: string): string {
+    const caFile = this.resolvePath(file);
+    const name = `file:${caFile}`;
+    this.bundles.set(name, { name, caFile });
+    return name;
+  }
+
+  files(): SecretFiles {
+    return { certificates: [...this.certificates.values()], bundles: [...this.bundles.values()] };
+  }
+}
+
+function nodeSettings(
+  config: ConfigFields,
+  resolvePath: (path: string) => string,
+  processors: number,
+): NodeSettings {
+  const { tracing, admin, accessLog } = config;
+  const path = accessLog?.path;
+  return {
+    tracing: {
+      sampling: tracing.sampling / 100,
+      otlpEndpoint: tracing.otlp?.endpoint ?? null,
+      serviceName: tracing.serviceName,
+      propagation: [...new Set(tracing.propagation)],
+    },
+    admin: admin.address,
+    accessLog: { path: path === undefined ? null : path === 'stdout' ? path : resolvePath(path) },
+    workers: config.workers ?? processors,
+    drainTimeoutMs: config.drainTimeout,
+  };
+}
+
+function listenerDraft(listener: ListenerFields, secrets: Secrets): ListenerConfig {
+  return {
+    name: listener.name,
+    host: listener.address.host,
+    port: listener.address.port,
+    protocol: listener.protocol,
+    tls: listener.tls === undefined ? null : listenerTls(listener.tls, secrets),
+    pathNormalization: listener.pathNormalization,
+    trustedHops: listener.trustedHops,
+    headerTimeoutMs: listener.timeouts.header,
+    idleTimeoutMs: listener.timeouts.idle,
+    ...listener.limits,
+  };
+}
+
+function listenerTls(tls: NonNullable<ListenerFields['tls']>, secrets: Secrets): ListenerTls {
+  const used = tls.clientAuth === 'off' ? undefined : tls.clientCaFile;
+  return {
+    certificates: tls.certificates.map((files) => secrets.certificate(files)),
+    clientAuth: tls.clientAuth,
+    clientCa: used === undefined ? null : secrets.bundle(used),
+    minProtocolVersion: tls.minProtocolVersion,
+    alpn: ['http/1.1'],
+  };
+}
+
+function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceDraft {
+  const { dns, retryBudget: budget, outlierDetection: outlier, healthCheck: check } = service;
+  return {
+    name: service.name,
+    protocol: service.protocol,
+    endpoints: (service.endpoints ?? []).map(({ address, weight }) => ({
+      address: address.host,
+      port: address.port,
+      weight,
+    })),
+    dns:
+      dns === undefined
+        ? null
+        : {
+            name: dns.host,
+            port: dns.port,
+            refreshMs: service.dnsRefreshRate,
+            lookupFamily: service.dnsLookupFamily,
+          },
+    loadBalancer: service.loadBalancer,
+    connectTimeoutMs: service.connectTimeout,
+    idleTimeoutMs: service.idleTimeout,
+    circuitBreaker: service.circuitBreaker,
+    retryBudget:
+      budget === 'off'
+        ? null
+        : {
+            percent: budget.percent,
+            intervalMs: budget.interval,
+            minCount: budget.minRetryRate.count,
+            minIntervalMs: budget.minRetryRate.interval,
+          },
+    outlierDetection:
+      outlier === undefined
+        ? null
+        : {
+            consecutive5xxErrors: outlier.consecutive5xxErrors,
+            consecutiveGatewayErrors: outlier.consecutiveGatewayErrors,
+            consecutiveLocalOriginFailures: outlier.consecutiveLocalOriginFailures,
+            intervalMs: outlier.interval,
+            baseEjectionMs: outlier.baseEjectionTime,
+            maxEjectionMs: outlier.maxEjectionTime,
+            maxEjectionPercent: outlier.maxEjectionPercent,
+            maxEjectionCount: outlier.maxEjectionCount,
+          },
+    healthCheck:
+      check === undefined
+        ? null
+        : {
+            path: check.path,
+            host: check.host ?? null,
+            intervalMs: check.interval,
+            timeoutMs: check.timeout,
+            healthyThreshold: check.healthyThreshold,
+            unhealthyThreshold: check.unhealthyThreshold,
+            expectedStatuses: check.expectedStatuses,
+          },
+    tls: service.tls === undefined ? null : upstreamTls(service.tls, dns?.host ?? null, secrets),
+    panicThreshold: service.panicThreshold,
+  };
+}
+
+function upstreamTls(
+  tls: NonNullable<ServiceFields['tls']>,
+  dnsName: string | null,
+  secrets: Secrets,
+): UpstreamTls {
+  const { certFile, keyFile } = tls;
+  return {
+    sni: tls.sni ?? dnsName?.toLowerCase() ?? null,
+    ca: tls.caFile === undefined ? null : secrets.bundle(tls.caFile),
+    subjectAltNames: tls.subjectAltNames,
+    certificate:
+      certFile === undefined || keyFile === undefined ? null : secrets.certificate({ certFile, keyFile }),
+  };
+}

@@ -1,0 +1,136 @@
+/**
+ * Active health checks, as Envoy makes them: one result decides for an endpoint that has none yet, afterwards
+ * it takes `healthyThreshold` passes or `unhealthyThreshold` failures in a row. A new endpoint counts as unhealthy
+ * until its first check, which begins at once; `firstResults` lets a new configuration wait for it, so
+ * that replacing all endpoints of a service leaves no moment without one (Envoy's cluster warming).
+ *
+ * Nothing but a bit per endpoint in the ledger reaches the workers.
+ */
+import { type Clock, LIMITS } from '../../base/index.ts';
+import type {
+  EndpointConfig,
+  HealthCheckConfig,
+  SecretSet,
+  ServiceConfig,
+  Snapshot,
+} from '../../config/index.ts';
+import { EndpointWatch } from './endpoint-watch.ts';
+import type { HealthEvent } from './events.ts';
+import { type Probe, probeOverHttp } from './probe.ts';
+import { CheckQueue } from './queue.ts';
+import { systemTimers, type Timers } from './timers.ts';
+
+export type CheckState = 'pending' | 'healthy' | 'unhealthy';
+
+/** What is known of one endpoint, for /clusters. */
+export interface EndpointCheck {
+  readonly state: CheckState;
+  /** Milliseconds since the epoch; null: no check has ended. */
+  readonly checkedAtMs: number | null;
+  readonly reason: string;
+}
+
+export interface HealthOptions {
+  readonly clock: Clock;
+  /** The secrets in force, for checks over TLS. */
+  secrets(): SecretSet;
+  /** Writes the ledger's health bit of an endpoint slot. */
+  setHealth(slot: number, passes: boolean): void;
+  onEvent(event: HealthEvent): void;
+  /** 0 to 1; spreads the checks of endpoints that appear together. Default Math.random. */
+  readonly random?: () => number;
+  readonly timers?: Timers;
+  readonly probe?: Probe;
+}
+
+export class HealthChecker {
+  private readonly options: Required<HealthOptions>;
+  private readonly queue = new CheckQueue(LIMITS.healthChecksInFlight);
+  /** By endpoint slot. */
+  private watches = new Map<number, EndpointWatch>();
+  private waiting: { until: () => boolean; resolve: () => void }[] = [];
+
+  constructor(options: HealthOptions) {
+    this.options = { random: Math.random, timers: systemTimers, probe: probeOverHttp, ...options };
+  }
+
+  /** Follows a snapshot: checks begin for new endpoints, go on for those that stay, end for the rest. */
+  update(snapshot: Pick<Snapshot, 'services'>): void {
+    const before = this.watches;
+    this.watches = new Map();
+    for (const service of snapshot.services) {
+      const check = service.healthCheck;
+      if (check === null) continue;
+      for (const endpoint of service.endpoints) this.watch(service, endpoint, check, before);
+    }
+    for (const [slot, watch] of before) {
+      watch.stop();
+      this.options.setHealth(slot, true);
+    }
+    this.settle();
+  }
+
+  /** Resolves when every endpoint has its first result, or after `maxMs`. */
+  firstResults(maxMs: number): Promise<void> {
+    const watches = [...this.watches.values()].filter((watch) => watch.state === 'pending');
+    const until = (): boolean => watches.every((watch) => watch.state !== 'pending' || watch.stopped);
+    if (until()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.options.timers.after(maxMs, () => {
+        this.waiting = this.waiting.filter((waiter) => waiter !== entry);
+        resolve();
+      });
+      const entry = {
+        until,
+        resolve: () => {
+          cancel();
+          resolve();
+        },
+      };
+      this.waiting.push(entry);
+    });
+  }
+
+  /** Null: the endpoint is not checked. */
+  read(slot: number): EndpointCheck | null {
+    return this.watches.get(slot)?.read() ?? null;
+  }
+
+  stop(): void {
+    for (const watch of this.watches.values()) watch.stop();
+    this.watches.clear();
+    this.settle();
+  }
+
+  private watch(
+    service: ServiceConfig,
+    endpoint: EndpointConfig,
+    check: HealthCheckConfig,
+    before: Map<number, EndpointWatch>,
+  ): void {
+    const { slot, address, port } = endpoint;
+    const target = { service: service.name, address, port, check, tls: service.tls };
+    const known = before.get(slot);
+    if (known) {
+      before.delete(slot);
+      known.retarget(target);
+      this.watches.set(slot, known);
+      return;
+    }
+    this.options.setHealth(slot, false);
+    const watch = new EndpointWatch(target, {
+      ...this.options,
+      queue: this.queue,
+      onVerdict: (passes) => this.options.setHealth(slot, passes),
+      onResult: () => this.settle(),
+    });
+    this.watches.set(slot, watch);
+  }
+
+  private settle(): void {
+    const settled = this.waiting.filter((waiter) => waiter.until());
+    if (settled.length === 0) return;
+    this.waiting = this.waiting.filter((waiter) => !settled.includes(waiter));
+    for (const waiter of settled) waiter.resolve();
+  }
+}

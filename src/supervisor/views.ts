@@ -1,0 +1,101 @@
+/** What the ledger and the health checks say of every service, for `/clusters` and for `/metrics`. */
+import type { ClusterView, EndpointView, GaugeView } from '../admin/index.ts';
+import type { Clock } from '../base/index.ts';
+import type { EndpointConfig, ServiceConfig, Snapshot } from '../config/index.ts';
+import type { LimitedGauge, ServiceReading } from '../controlplane/export/index.ts';
+import type { HealthChecker } from '../controlplane/health/index.ts';
+import { GAUGE, type Ledger } from '../ledger/index.ts';
+
+export interface ViewSources {
+  readonly ledger: Ledger;
+  readonly health: Pick<HealthChecker, 'read'>;
+  readonly clock: Clock;
+}
+
+export function clusterViews(snapshot: Snapshot | null, sources: ViewSources): ClusterView[] {
+  return (snapshot?.services ?? []).map((service) => clusterView(service, sources));
+}
+
+export function serviceReadings(snapshot: Snapshot | null, { ledger, clock }: ViewSources): ServiceReading[] {
+  const nowMs = clock.nowMs();
+  return (snapshot?.services ?? []).map((service) => {
+    const endpoints = service.endpoints.map(({ slot }) => ledger.endpoints.read(slot, nowMs));
+    const { ejected, ejections, overflow } = ledger.readEjections(service.slot);
+    return {
+      name: service.name,
+      ...gaugesOf(service, ledger),
+      retryBudgetExhausted: budgetExhausted(service, ledger, nowMs) ?? 0,
+      endpoints: endpoints.length,
+      endpointsHealthy: endpoints.filter(
+        ({ state, passesHealthCheck }) => state === 'healthy' && passesHealthCheck,
+      ).length,
+      endpointsEjected: ejected,
+      ejections,
+      ejectionsOverflow: overflow,
+    };
+  });
+}
+
+function clusterView(service: ServiceConfig, sources: ViewSources): ClusterView {
+  const gauges = gaugesOf(service, sources.ledger);
+  return {
+    name: service.name,
+    circuitBreaker: {
+      connections: gaugeView(gauges.connections),
+      pending: gaugeView(gauges.pending),
+      requests: gaugeView(gauges.requests),
+      retries: gaugeView(gauges.retries),
+    },
+    retryBudgetExhausted: budgetExhausted(service, sources.ledger, sources.clock.nowMs()),
+    endpoints: service.endpoints.map((endpoint) => endpointView(endpoint, sources)),
+  };
+}
+
+function gaugesOf(
+  { slot, circuitBreaker, retryBudget }: ServiceConfig,
+  ledger: Ledger,
+): Record<'connections' | 'pending' | 'requests' | 'retries', LimitedGauge> {
+  const read = (gauge: (typeof GAUGE)[keyof typeof GAUGE], limit: number | null): LimitedGauge => ({
+    ...ledger.readGauge(slot, gauge),
+    limit,
+  });
+  return {
+    connections: read(GAUGE.connections, circuitBreaker.maxConnections),
+    pending: read(GAUGE.pending, circuitBreaker.maxPendingRequests),
+    requests: read(GAUGE.requests, circuitBreaker.maxRequests),
+    retries: read(GAUGE.retries, retryBudget === null ? circuitBreaker.maxRetries : null),
+  };
+}
+
+function gaugeView({ active, limit, highWater, opened, overflow }: LimitedGauge): GaugeView {
+  return { active, limit, highWaterMark: highWater, opened, overflow };
+}
+
+function budgetExhausted({ slot, retryBudget }: ServiceConfig, ledger: Ledger, nowMs: number): number | null {
+  return retryBudget === null ? null : ledger.readBudget(slot, nowMs, retryBudget).exhausted;
+}
+
+function endpointView(endpoint: EndpointConfig, { ledger, health, clock }: ViewSources): EndpointView {
+  const { slot, address, port, weight } = endpoint;
+  const reading = ledger.endpoints.read(slot, clock.nowMs());
+  const check = health.read(slot);
+  return {
+    address: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+    weight,
+    health: check === null ? 'unchecked' : check.state,
+    outlier: reading.state,
+    ejectedUntil:
+      reading.ejectedForMs > 0 ? new Date(clock.wallMs() + reading.ejectedForMs).toISOString() : null,
+    ejections: reading.ejectionMultiplier,
+    activeRequests: reading.active,
+    consecutive: {
+      errors5xx: reading.consecutive5xx,
+      gatewayErrors: reading.consecutiveGatewayErrors,
+      localOriginFailures: reading.consecutiveLocalOriginFailures,
+    },
+    lastCheck:
+      check === null || check.checkedAtMs === null
+        ? null
+        : { at: new Date(check.checkedAtMs).toISOString(), result: check.reason },
+  };
+}

@@ -1,0 +1,95 @@
+/**
+ * One access log line: a JSON object with the field names of Istio's default JSON log, so that what reads a
+ * sidecar's log reads this one, plus `listener`, `attempts`, `trace_id` and the caller's identity. Built by
+ * concatenation (0.8 µs against 3 for JSON.stringify of an object). The line is pure ASCII: whatever else a
+ * client sent is escaped, so that no byte of it can forge a line, break UTF-8 or drive a terminal.
+ */
+import { clip } from './clip.ts';
+import type { AttemptRecord, RequestRecord } from './record.ts';
+
+/** The line with its newline. `flags` as `flagsOf` gives them. */
+export function accessLogLine(record: RequestRecord, flags: string): string {
+  const { facts, failure, attempts } = record;
+  const tls = facts.tls;
+  const peer = tls === null || tls.peer === null ? null : tls.peer;
+  const last = attempts.length === 0 ? null : attempts[attempts.length - 1];
+  const isUpstreamFault = failure !== null && failure.origin === 'upstream';
+  return (
+    `{"start_time":"${isoTime(record.startWallMs)}"` +
+    `,"method":${text(record.method)}` +
+    `,"path":${text(record.target)}` +
+    `,"protocol":"${record.protocol}"` +
+    `,"response_code":${record.status}` +
+    `,"response_flags":"${flags}"` +
+    `,"response_code_details":${codeDetails(record)}` +
+    `,"connection_termination_details":${failure !== null && failure.detail !== '' ? text(failure.detail) : 'null'}` +
+    `,"upstream_transport_failure_reason":${isUpstreamFault ? text(failure.detail === '' ? failure.kind : failure.detail) : 'null'}` +
+    `,"bytes_received":${record.requestBytes}` +
+    `,"bytes_sent":${record.responseBytes}` +
+    `,"duration":${Math.round(record.endMs - record.startMs)}` +
+    `,"upstream_service_time":${serviceTime(record, last)}` +
+    `,"x_forwarded_for":${textOrNull(record.forwardedFor)}` +
+    `,"user_agent":${textOrNull(record.userAgent)}` +
+    `,"request_id":${textOrNull(record.requestId)}` +
+    `,"authority":${textOrNull(record.authority)}` +
+    `,"upstream_host":${last === null ? 'null' : textOrNull(last.endpoint)}` +
+    `,"upstream_cluster":${textOrNull(record.service)}` +
+    `,"route_name":${textOrNull(record.rule)}` +
+    `,"attempts":${attempts.length}` +
+    `,"trace_id":${record.trace === null ? 'null' : `"${record.trace.traceId}"`}` +
+    `,"listener":${text(facts.listener)}` +
+    `,"downstream_remote_address":${address(facts.remoteAddress, facts.remotePort)}` +
+    `,"downstream_local_address":${address(facts.localAddress, facts.localPort)}` +
+    `,"requested_server_name":${tls === null ? 'null' : textOrNull(tls.sni)}` +
+    `,"downstream_tls_version":${tls === null ? 'null' : textOrNull(tls.protocol)}` +
+    `,"downstream_peer_uri_san":${peer === null || peer.uriSans.length === 0 ? 'null' : text(peer.uriSans.join(','))}` +
+    `,"downstream_peer_subject":${peer === null ? 'null' : textOrNull(peer.subject)}}\n`
+  );
+}
+
+/** Anything but printable ASCII without quote and backslash. */
+const NEEDS_ESCAPE = /[^ !#-[\]-~]/;
+const NOT_ASCII = /[\x7f-\uffff]/g;
+
+/** A JSON string of `value`, clipped, in ASCII. */
+function text(value: string): string {
+  const kept = clip(value);
+  return NEEDS_ESCAPE.test(kept) ? JSON.stringify(kept).replace(NOT_ASCII, escapeUnit) : `"${kept}"`;
+}
+
+function textOrNull(value: string): string {
+  return value === '' ? 'null' : text(value);
+}
+
+function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** Envoy's details where there is an equal, otherwise the failure's kind. */
+function codeDetails(record: RequestRecord): string {
+  if (record.failure !== null) return `"${record.failure.kind}"`;
+  return record.attempts.length > 0 ? '"via_upstream"' : '"direct_response"';
+}
+
+/** Whole milliseconds from the last attempt's request to the first byte of its answer, as `x-envoy-upstream-service-time`. */
+function serviceTime(record: RequestRecord, last: AttemptRecord | null): string {
+  if (last === null || record.responseStartMs < 0) return 'null';
+  return String(Math.max(0, Math.round(record.responseStartMs - last.startMs - last.connectMs)));
+}
+
+function address(host: string, port: number): string {
+  return host.includes(':') ? `"[${host}]:${port}"` : `"${host}:${port}"`;
+}
+
+let lastMs = -1;
+let lastIso = '';
+
+/** ISO 8601 in UTC; requests of one millisecond share the text. */
+function isoTime(wallMs: number): string {
+  const ms = Math.floor(wallMs);
+  if (ms !== lastMs) {
+    lastMs = ms;
+    lastIso = new Date(ms).toISOString();
+  }
+  return lastIso;
+}

@@ -1,0 +1,246 @@
+/**
+ * The counters of a service, a listener and a worker: key in the code, name on `/metrics`, meaning, and labels
+ * where several cells share a name. A counter's place in its table is its place in a block of cells.
+ */
+
+/** Rows of one name follow each other; the first one's help counts. */
+export type Row<Key extends string> = readonly [
+  key: Key,
+  name: string,
+  help: string,
+  labels?: Readonly<Record<string, string>>,
+];
+
+export const SERVICE_ROWS = [
+  [
+    'upstreamRqTotal',
+    'upstream_rq_total',
+    'Requests sent to endpoints, retries included; counted when the request ends.',
+  ],
+  [
+    'upstreamRqCompleted',
+    'upstream_rq_completed',
+    'Requests answered, each once however many attempts it took.',
+  ],
+  ['upstreamRq1xx', 'upstream_rq_xx', 'Answers by class of status code.', { envoy_response_code_class: '1' }],
+  ['upstreamRq2xx', 'upstream_rq_xx', '', { envoy_response_code_class: '2' }],
+  ['upstreamRq3xx', 'upstream_rq_xx', '', { envoy_response_code_class: '3' }],
+  ['upstreamRq4xx', 'upstream_rq_xx', '', { envoy_response_code_class: '4' }],
+  ['upstreamRq5xx', 'upstream_rq_xx', '', { envoy_response_code_class: '5' }],
+  ['upstreamRqRetry', 'upstream_rq_retry', 'Attempts that were retries.'],
+  ['upstreamRqRetrySuccess', 'upstream_rq_retry_success', 'Requests that succeeded by a retry.'],
+  [
+    'upstreamRqRetryOverflow',
+    'upstream_rq_retry_overflow',
+    'Retries not made because the retry budget or maxRetries was used up.',
+  ],
+  [
+    'upstreamRqRetryLimitExceeded',
+    'upstream_rq_retry_limit_exceeded',
+    'Retries not made because the attempts of the route were used up.',
+  ],
+  [
+    'upstreamRqRetryBackoffExponential',
+    'upstream_rq_retry_backoff_exponential',
+    'Retries that waited by exponential backoff.',
+  ],
+  [
+    'upstreamRqRetryBackoffRatelimited',
+    'upstream_rq_retry_backoff_ratelimited',
+    'Retries that waited as long as the answer asked for.',
+  ],
+  [
+    'retryOrShadowAbandoned',
+    'retry_or_shadow_abandoned',
+    'Retries not made because the request body was larger than the replay buffer.',
+  ],
+  ['upstreamRqTimeout', 'upstream_rq_timeout', 'Requests that ran into timeouts.request.'],
+  [
+    'upstreamRqPerTryTimeout',
+    'upstream_rq_per_try_timeout',
+    'Attempts that ran into timeouts.backendRequest.',
+  ],
+  [
+    'upstreamRqPendingOverflow',
+    'upstream_rq_pending_overflow',
+    'Requests refused by the circuit breakers for pending requests and requests.',
+  ],
+  [
+    'upstreamRqRxReset',
+    'upstream_rq_rx_reset',
+    'Attempts that the endpoint ended without a complete answer.',
+  ],
+  [
+    'upstreamRqTxReset',
+    'upstream_rq_tx_reset',
+    'Attempts that were given up by the proxy after they were sent.',
+  ],
+  ['upstreamCxNoneHealthy', 'upstream_cx_none_healthy', 'Attempts that found no healthy endpoint.'],
+  ['upstreamCxConnectFail', 'upstream_cx_connect_fail', 'Connections that could not be established.'],
+  [
+    'upstreamCxConnectTimeout',
+    'upstream_cx_connect_timeout',
+    'Connections not established within connectTimeout.',
+  ],
+  ['upstreamCxTotal', 'upstream_cx_total', 'Connections opened.'],
+  ['upstreamCxHttp1Total', 'upstream_cx_http1_total', 'HTTP/1.1 connections opened.'],
+  ['upstreamCxDestroy', 'upstream_cx_destroy', 'Connections closed.'],
+  ['upstreamCxDestroyLocal', 'upstream_cx_destroy_local', 'Connections closed by the proxy.'],
+  ['upstreamCxDestroyRemote', 'upstream_cx_destroy_remote', 'Connections closed by the endpoint.'],
+  [
+    'upstreamCxDestroyWithActiveRq',
+    'upstream_cx_destroy_with_active_rq',
+    'Connections closed while a request was active.',
+  ],
+  [
+    'upstreamCxDestroyLocalWithActiveRq',
+    'upstream_cx_destroy_local_with_active_rq',
+    'The same, closed by the proxy.',
+  ],
+  [
+    'upstreamCxDestroyRemoteWithActiveRq',
+    'upstream_cx_destroy_remote_with_active_rq',
+    'The same, closed by the endpoint.',
+  ],
+  ['upstreamCxIdleTimeout', 'upstream_cx_idle_timeout', 'Connections closed because they were idle.'],
+  [
+    'upstreamCxMaxRequests',
+    'upstream_cx_max_requests',
+    'Connections closed because they had served as many requests as allowed.',
+  ],
+  [
+    'upstreamCxProtocolError',
+    'upstream_cx_protocol_error',
+    'Connections closed because the endpoint broke the protocol.',
+  ],
+  ['upstreamCxRxBytesTotal', 'upstream_cx_rx_bytes_total', 'Bytes received from endpoints.'],
+  ['upstreamCxTxBytesTotal', 'upstream_cx_tx_bytes_total', 'Bytes sent to endpoints.'],
+  ['upstreamRqPendingTotal', 'upstream_rq_pending_total', 'Requests that waited for a connection.'],
+  [
+    'lbHealthyPanic',
+    'lb_healthy_panic',
+    'Picks made while health was ignored because too few endpoints were healthy.',
+  ],
+  ['sslHandshake', 'ssl_handshake', 'TLS handshakes with endpoints.'],
+  ['sslSessionReused', 'ssl_session_reused', 'TLS handshakes with endpoints that resumed a session.'],
+  [
+    'sslConnectionError',
+    'ssl_connection_error',
+    'TLS handshakes with endpoints that failed, certificate faults excluded.',
+  ],
+  ['sslFailVerifyError', 'ssl_fail_verify_error', 'Endpoint certificates that were not accepted.'],
+  [
+    'outlierEjections5xx',
+    'outlier_detection_ejections_enforced_consecutive_5xx',
+    'Endpoints ejected for consecutive 5xx answers.',
+  ],
+  [
+    'outlierEjectionsGateway',
+    'outlier_detection_ejections_enforced_consecutive_gateway_failure',
+    'Endpoints ejected for consecutive gateway errors.',
+  ],
+  [
+    'outlierEjectionsLocalOrigin',
+    'outlier_detection_ejections_enforced_consecutive_local_origin_failure',
+    'Endpoints ejected for consecutive failures to reach them.',
+  ],
+] as const satisfies readonly Row<string>[];
+
+export const LISTENER_ROWS = [
+  ['downstreamCxTotal', 'envoy_listener_downstream_cx_total', 'Connections accepted.'],
+  ['downstreamCxDestroy', 'envoy_listener_downstream_cx_destroy', 'Connections ended.'],
+  [
+    'downstreamCxOverflow',
+    'envoy_listener_downstream_cx_overflow',
+    'Connections refused because maxConnections was reached.',
+  ],
+  [
+    'downstreamHeaderTimeout',
+    'envoy_listener_downstream_pre_cx_timeout',
+    'Connections that did not complete detection or handshake in time.',
+  ],
+  ['sslHandshake', 'envoy_listener_ssl_handshake', 'TLS handshakes completed.'],
+  ['sslSessionReused', 'envoy_listener_ssl_session_reused', 'TLS handshakes that resumed a session.'],
+  [
+    'sslConnectionError',
+    'envoy_listener_ssl_connection_error',
+    'TLS handshakes that failed, certificate faults excluded.',
+  ],
+  [
+    'sslFailVerifyNoCert',
+    'envoy_listener_ssl_fail_verify_no_cert',
+    'Clients without the certificate that clientAuth requires.',
+  ],
+  [
+    'sslFailVerifyError',
+    'envoy_listener_ssl_fail_verify_error',
+    'Client certificates that were not accepted.',
+  ],
+  [
+    'sslNoCertificate',
+    'envoy_listener_ssl_no_certificate',
+    'TLS handshakes completed without a client certificate.',
+  ],
+  [
+    'downstreamRqTotal',
+    'envoy_http_downstream_rq_total',
+    'Requests, those refused included; counted when the request ends.',
+  ],
+  ['downstreamRqCompleted', 'envoy_http_downstream_rq_completed', 'Requests that were answered.'],
+  [
+    'downstreamRq1xx',
+    'envoy_http_downstream_rq_xx',
+    'Answers by class of status code.',
+    { envoy_response_code_class: '1' },
+  ],
+  ['downstreamRq2xx', 'envoy_http_downstream_rq_xx', '', { envoy_response_code_class: '2' }],
+  ['downstreamRq3xx', 'envoy_http_downstream_rq_xx', '', { envoy_response_code_class: '3' }],
+  ['downstreamRq4xx', 'envoy_http_downstream_rq_xx', '', { envoy_response_code_class: '4' }],
+  ['downstreamRq5xx', 'envoy_http_downstream_rq_xx', '', { envoy_response_code_class: '5' }],
+  ['downstreamRqRxReset', 'envoy_http_downstream_rq_rx_reset', 'Requests that the client gave up.'],
+  [
+    'downstreamCxProtocolError',
+    'envoy_http_downstream_cx_protocol_error',
+    'Requests and connections refused because the client broke the protocol.',
+  ],
+  [
+    'downstreamCxUpgradesTotal',
+    'envoy_http_downstream_cx_upgrades_total',
+    'Connections that were upgraded (WebSocket).',
+  ],
+] as const satisfies readonly Row<string>[];
+
+export const WORKER_ROWS = [
+  [
+    'spansDropped',
+    'outboard_worker_spans_dropped_total',
+    'Spans not handed over because too many batches were under way.',
+  ],
+  [
+    'decisionsDropped',
+    'outboard_worker_decisions_dropped_total',
+    'Decision records not kept: too many in one second, or too many batches under way.',
+  ],
+  ['accessLogLines', 'outboard_access_log_lines_total', 'Access log lines written.'],
+  [
+    'accessLogDropped',
+    'outboard_access_log_dropped_total',
+    'Access log lines dropped because the buffer was full or the write failed.',
+  ],
+  ['accessLogErrors', 'outboard_access_log_errors_total', 'Writes of the access log that failed.'],
+  [
+    'seriesOverflow',
+    'outboard_metric_series_overflow_total',
+    'Recordings lost because this worker had as many series as allowed.',
+  ],
+  [
+    'traceHeadersInvalid',
+    'outboard_trace_headers_invalid_total',
+    'Trace contexts of clients that were ignored because they were malformed.',
+  ],
+  [
+    'requestIdsReplaced',
+    'outboard_request_ids_replaced_total',
+    'x-request-id values that were replaced because they were too long or not printable.',
+  ],
+] as const satisfies readonly Row<string>[];

@@ -1,0 +1,101 @@
+/**
+ * Envoy's cluster and listener counters, from the record of an ended request. Whatever a record tells is
+ * counted here and nowhere else; pools, listeners and the outlier detector count what no record tells
+ * (connections, handshakes, ejections). Envoy counts a request when it starts, Outboard when it ends.
+ */
+import { COUNTER, FAILURE_CELL, LISTENER_COUNTER } from './families.ts';
+import type { CounterBlock } from './metrics.ts';
+import type { AttemptRecord, RequestRecord } from './record.ts';
+
+/** Counts what happened on the way to `record.service`. */
+export function countUpstream(counters: CounterBlock, record: RequestRecord): void {
+  const { attempts, failure } = record;
+  for (let i = 0; i < attempts.length; i++) countAttempt(counters, attempts[i], i);
+  if (record.status > 0) {
+    counters.add(COUNTER.upstreamRqCompleted, 1);
+    const cls = (record.status / 100) | 0;
+    if (cls >= 1 && cls <= 5) counters.add(COUNTER.upstreamRq1xx + cls - 1, 1);
+  }
+  if (attempts.length > 1 && failure === null && record.status > 0 && record.status < 500) {
+    counters.add(COUNTER.upstreamRqRetrySuccess, 1);
+  }
+  if (record.retryRefused !== '') countRefusal(counters, record);
+  if (failure === null) return;
+  if (failure.kind === 'request-timeout') counters.add(COUNTER.upstreamRqTimeout, 1);
+  else if (failure.kind === 'max-requests' || failure.kind === 'max-pending') {
+    counters.add(COUNTER.upstreamRqPendingOverflow, 1);
+  }
+}
+
+/** Counts what the client saw. */
+export function countDownstream(counters: CounterBlock, record: RequestRecord): void {
+  const { failure } = record;
+  if (failure !== null) counters.add(FAILURE_CELL[failure.kind], 1);
+  if (!isRequest(record)) return;
+  counters.add(LISTENER_COUNTER.downstreamRqTotal, 1);
+  if (record.status > 0) {
+    counters.add(LISTENER_COUNTER.downstreamRqCompleted, 1);
+    const cls = (record.status / 100) | 0;
+    if (cls >= 1 && cls <= 5) counters.add(LISTENER_COUNTER.downstreamRq1xx + cls - 1, 1);
+  }
+  if (failure === null) return;
+  if (failure.flag === 'DPE') counters.add(LISTENER_COUNTER.downstreamCxProtocolError, 1);
+  else if (failure.kind === 'downstream-gone') counters.add(LISTENER_COUNTER.downstreamRqRxReset, 1);
+}
+
+/** False for a connection that failed before there could be a request: its TLS handshake did. */
+export function isRequest(record: RequestRecord): boolean {
+  return record.failure === null || record.failure.kind !== 'tls-handshake';
+}
+
+function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: number): void {
+  if (index > 0) {
+    counters.add(COUNTER.upstreamRqRetry, 1);
+    if (attempt.backoffFromAnswer) counters.add(COUNTER.upstreamRqRetryBackoffRatelimited, 1);
+    else if (attempt.backoffMs > 0) counters.add(COUNTER.upstreamRqRetryBackoffExponential, 1);
+  }
+  const kind = attempt.failure === null ? '' : attempt.failure.kind;
+  switch (kind) {
+    case 'no-endpoint':
+    case 'max-requests':
+    case 'max-pending':
+    case 'max-retries':
+      return;
+    case 'connect-refused':
+    case 'connect-failed':
+    case 'upstream-tls':
+    case 'connect-timeout':
+      // The pool counts connections that fail; this request never reached an endpoint.
+      return;
+    case 'per-try-timeout':
+      counters.add(COUNTER.upstreamRqPerTryTimeout, 1);
+      counters.add(COUNTER.upstreamRqTxReset, 1);
+      break;
+    case 'request-timeout':
+    case 'stream-idle':
+    case 'downstream-gone':
+      counters.add(COUNTER.upstreamRqTxReset, 1);
+      break;
+    case 'closed-before-response':
+    case 'reset-before-response':
+    case 'closed-mid-response':
+      counters.add(COUNTER.upstreamRqRxReset, 1);
+      break;
+  }
+  counters.add(COUNTER.upstreamRqTotal, 1);
+}
+
+function countRefusal(counters: CounterBlock, record: RequestRecord): void {
+  switch (record.retryRefused) {
+    case 'attempts':
+      counters.add(COUNTER.upstreamRqRetryLimitExceeded, 1);
+      break;
+    case 'budget':
+    case 'max-retries':
+      counters.add(COUNTER.upstreamRqRetryOverflow, 1);
+      break;
+    case 'body':
+      counters.add(COUNTER.retryOrShadowAbandoned, 1);
+      break;
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * Decision records: for every request that failed, was retried or was refused, which rule and which limit
+ * decided, what was observed, and what happened on each attempt. They answer "why this 503?" without a debug
+ * log. Plain data; the last ones are kept by the supervisor and served at `/decisions?request=ID`.
+ */
+import { cureOf, type Failure } from '../base/index.ts';
+import { clip } from './clip.ts';
+import { flagsOf } from './flags.ts';
+import type { AttemptRecord, RequestRecord, RetryRefusal } from './record.ts';
+
+/**
+ * `refused`: this proxy answered without an endpoint (breaker, no route, bad request).
+ * `failed`: an endpoint or the client failed, or a timeout passed. `upstream-error`: an endpoint answered 5xx
+ * and that answer was passed on. `recovered`: a retry succeeded.
+ */
+export type Verdict = 'refused' | 'failed' | 'upstream-error' | 'recovered';
+
+export interface Decision {
+  readonly requestId: string;
+  /** 32 hex digits; empty: tracing had not looked at the request. */
+  readonly traceId: string;
+  /** ISO 8601 time at which the request began. */
+  readonly time: string;
+  readonly listener: string;
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  /** Rule that matched; empty: none. */
+  readonly rule: string;
+  readonly service: string;
+  readonly verdict: Verdict;
+  /** Status sent to the client; 0: none. */
+  readonly status: number;
+  /** Kind of the failure that ended the request; empty: none did. */
+  readonly code: string;
+  /** Envoy's response flags, `-` when there are none. */
+  readonly flags: string;
+  readonly detail: string;
+  /** Field of the configuration whose limit decided, and its values; -1: not a number, or none. */
+  readonly limit: string;
+  readonly limitValue: number;
+  readonly observedValue: number;
+  /** Why no further attempt was made; empty: none was wanted. */
+  readonly retryRefused: RetryRefusal;
+  readonly durationMs: number;
+  readonly attempts: readonly AttemptDecision[];
+  /** What a person can do about it. */
+  readonly cure: string;
+}
+
+export interface AttemptDecision {
+  /** 1 for the first. */
+  readonly attempt: number;
+  readonly service: string;
+  /** `address:port`; empty: none could be picked. */
+  readonly endpoint: string;
+  /** `503`, a failure kind such as `connect-refused`, or `unfinished`. */
+  readonly outcome: string;
+  readonly flags: string;
+  readonly detail: string;
+  /** Why this attempt was made; empty for the first. */
+  readonly reason: string;
+  /** Backoff before it, in ms. */
+  readonly backoffMs: number;
+  /** Wait for a connection, in ms. */
+  readonly connectMs: number;
+  /** From its start to its end, in ms. */
+  readonly durationMs: number;
+  readonly reusedConnection: boolean;
+}
+
+/** True for a request that an operator may want explained. */
+export function needsDecision(record: RequestRecord): boolean {
+  return (
+    record.failure !== null ||
+    record.attempts.length > 1 ||
+    record.retryRefused !== '' ||
+    record.status >= 500
+  );
+}
+
+export function decisionOf(record: RequestRecord): Decision {
+  const { failure } = record;
+  return {
+    requestId: record.requestId,
+    traceId: record.trace === null ? '' : record.trace.traceId,
+    time: new Date(record.startWallMs).toISOString(),
+    listener: record.facts.listener,
+    method: clip(record.method),
+    authority: clip(record.authority),
+    path: clip(record.target),
+    rule: record.rule,
+    service: record.service,
+    verdict: verdictOf(record),
+    status: record.status,
+    code: failure === null ? '' : failure.kind,
+    flags: flagsOf(record),
+    detail: failure === null ? '' : clip(failure.detail),
+    limit: record.limit,
+    limitValue: record.limitValue,
+    observedValue: record.observedValue,
+    retryRefused: record.retryRefused,
+    durationMs: round(record.endMs - record.startMs),
+    attempts: record.attempts.map(attemptOf),
+    cure: cureFor(record),
+  };
+}
+
+function verdictOf(record: RequestRecord): Verdict {
+  const { failure } = record;
+  if (failure !== null) {
+    const decidedHere = failure.origin === 'proxy' || failure.origin === 'downstream';
+    return decidedHere && record.attempts.length === 0 ? 'refused' : 'failed';
+  }
+  if (record.status >= 500) return record.attempts.length === 0 ? 'refused' : 'upstream-error';
+  return 'recovered';
+}
+
+function attemptOf(attempt: AttemptRecord, index: number): AttemptDecision {
+  return {
+    attempt: index + 1,
+    service: attempt.service,
+    endpoint: attempt.endpoint,
+    outcome: outcomeOf(attempt.failure, attempt.status),
+    flags: attempt.failure === null ? '-' : attempt.failure.flag,
+    detail: attempt.failure === null ? '' : clip(attempt.failure.detail),
+    reason: attempt.retryReason,
+    backoffMs: round(attempt.backoffMs),
+    connectMs: round(attempt.connectMs),
+    durationMs: attempt.endMs < 0 ? -1 : round(attempt.endMs - attempt.startMs),
+    reusedConnection: attempt.reused,
+  };
+}
+
+function outcomeOf(failure: Failure | null, status: number): string {
+  if (failure !== null) return failure.kind;
+  return status > 0 ? String(status) : 'unfinished';
+}
+
+const REFUSAL_CURES: Readonly<Record<Exclude<RetryRefusal, ''>, string>> = {
+  attempts: 'every attempt that retry.attempts allows was made',
+  budget: 'the retry budget of the service is used up; raise retryBudget, or mend the endpoints',
+  'max-retries': 'circuitBreaker.maxRetries is reached for the whole node',
+  body: 'the request body was larger than the replay buffer, so it could not be sent again',
+  timeout: 'timeouts.request left no time for another attempt',
+  started: 'the answer had already begun, so it could not be replaced',
+  'no-endpoint': 'no other endpoint was left to try',
+};
+
+function cureFor(record: RequestRecord): string {
+  const cures: string[] = [];
+  if (record.failure !== null) cures.push(cureOf(record.failure.kind));
+  else if (record.status >= 500 && record.attempts.length > 0)
+    cures.push('the endpoint itself answered with this status; see its own log');
+  if (record.retryRefused !== '') cures.push(REFUSAL_CURES[record.retryRefused]);
+  return cures.join('; ');
+}
+
+/** Microseconds are enough for people. */
+function round(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
+}

@@ -1,0 +1,312 @@
+/** Answers: wire and what is reported. To GET unless the table says otherwise. */
+import type { Case } from './replay.ts';
+
+const answer = (status: string, fields: string[], body = ''): string =>
+  `HTTP/1.1 ${status}\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n${body}`;
+const ok = (fields: string[], body = ''): string => answer('200 OK', fields, body);
+const CHUNKED = 'Transfer-Encoding: chunked';
+const EMPTY = 'Content-Length: 0';
+const OK = ['200 "OK" 1.1 length 0', 'end'] as const;
+const STREAM = '200 "OK" 1.1 stream';
+
+export const STATUS_LINES: readonly Case[] = [
+  ['the usual', ok([EMPTY]), ...OK],
+  ['no reason', answer('200 ', [EMPTY]), '200 1.1 length 0', 'end'],
+  ['no reason and no space', answer('200', [EMPTY]), '200 1.1 length 0', 'end'],
+  [
+    'a long reason',
+    answer('404 Not  Found\there \xe9', [EMPTY]),
+    '404 "Not  Found\there \xe9" 1.1 length 0',
+    'end',
+  ],
+  [
+    'HTTP/1.0',
+    'HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx',
+    '200 "OK" 1.0 length 1',
+    'body x',
+    'end',
+    'close',
+  ],
+  [
+    'HTTP/1.0 with keep-alive',
+    'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx',
+    '200 "OK" 1.0 length 1',
+    'body x',
+    'end',
+  ],
+  ['a later minor version', 'HTTP/1.3 200 OK\r\nContent-Length: 0\r\n\r\n', ...OK],
+  ['a status of another class', answer('999 Denied', [EMPTY]), '999 "Denied" 1.1 length 0', 'end'],
+  ['HTTP/2.0', 'HTTP/2.0 200 OK\r\n\r\n', 'refused version-not-supported'],
+  ['HTTP/0.9', 'HTTP/0.9 200 OK\r\n\r\n', 'refused version-not-supported'],
+  ['status 099', answer('099 X', [EMPTY]), 'refused bad-request-line'],
+  ['status 000', answer('000 X', [EMPTY]), 'refused bad-request-line'],
+  ['two digits', answer('20 OK', [EMPTY]), 'refused bad-request-line'],
+  ['four digits', answer('2000 OK', [EMPTY]), 'refused bad-request-line'],
+  ['a sign', answer('+20 OK', [EMPTY]), 'refused bad-request-line'],
+  ['letters', answer('2OO OK', [EMPTY]), 'refused bad-request-line'],
+  ['two spaces before the status', 'HTTP/1.1  200 OK\r\n\r\n', 'refused bad-request-line'],
+  ['a tab before the status', 'HTTP/1.1\t200 OK\r\n\r\n', 'refused bad-request-line'],
+  ['a tab after the status', 'HTTP/1.1 200\tOK\r\n\r\n', 'refused bad-request-line'],
+  ['lower case', 'http/1.1 200 OK\r\n\r\n', 'refused bad-request-line'],
+  ['ICY', 'ICY 200 OK\r\n\r\n', 'refused bad-request-line'],
+  ['an empty line first', `\r\n${ok([EMPTY])}`, 'refused bad-request-line'],
+  ['a bare LF', 'HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n', 'refused bare-lf'],
+  ['a bare LF after the status', 'HTTP/1.1 200\nContent-Length: 0\r\n\r\n', 'refused bare-lf'],
+  ['a bare CR', 'HTTP/1.1 200 OK\rContent-Length: 0\r\n\r\n', 'refused bare-cr'],
+  ['NUL in the reason', answer('200 O\0K', [EMPTY]), 'refused control-byte'],
+  ['a TLS alert', '\x15\x03\x03\x00\x02\x02\x28', 'refused bad-request-line'],
+  ['HTTP/2 SETTINGS', '\x00\x00\x12\x04\x00\x00\x00\x00\x00', 'refused bad-request-line'],
+  ['a text', '<html>nope</html>', 'refused bad-request-line'],
+  ['nothing', '', 'cut closed-before-response'],
+  ['a status line cut off', 'HTTP/1.1 20', 'cut closed-mid-response'],
+  ['a head cut off', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n', 'cut closed-mid-response'],
+];
+
+export const ANSWER_FIELDS: readonly Case[] = [
+  [
+    'order and case are kept',
+    ok(['b: 1', 'Set-Cookie: x', 'set-cookie: y', EMPTY]),
+    '200 "OK" 1.1 length 0',
+    '| b: 1',
+    '| Set-Cookie: x',
+    '| set-cookie: y',
+    '| Content-Length: 0',
+    'end',
+  ],
+  [
+    'Host is a field like any other',
+    ok(['Host: a', EMPTY]),
+    '200 "OK" 1.1 length 0',
+    '| Host: a',
+    '| Content-Length: 0',
+    'end',
+  ],
+  ['no field at all', ok([], 'abc'), '200 "OK" 1.1 close', 'body abc', 'end', 'close'],
+  ['a bare LF', 'HTTP/1.1 200 OK\r\nX: y\nContent-Length: 0\r\n\r\n', 'refused bare-lf'],
+  ['a bare LF as the empty line', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\n', 'refused bare-lf'],
+  ['a bare CR', ok(['X: a\rb', EMPTY]), 'refused bare-cr'],
+  ['folding', ok(['X: a', ' b', EMPTY]), 'refused obs-fold'],
+  ['a space before the colon', ok(['Content-Length : 0']), 'refused space-before-colon'],
+  ['NUL', ok(['X: \0', EMPTY]), 'refused control-byte'],
+  ['a byte above 127 in a name', ok(['\xa0Content-Length: 0']), 'refused bad-header'],
+  ['no colon', ok(['X', EMPTY]), 'refused bad-header'],
+  ['an empty name', ok([': x', EMPTY]), 'refused bad-header'],
+  ['101 fields', ok(Array.from({ length: 101 }, () => 'X: y')), 'refused headers-too-large'],
+  ['more bytes than allowed', ok([`X: ${'y'.repeat(61_440)}`]), 'refused headers-too-large'],
+];
+
+export const ANSWER_BODIES: readonly Case[] = [
+  ['by length', ok(['Content-Length: 3'], 'abc'), '200 "OK" 1.1 length 3', 'body abc', 'end'],
+  ['by chunks', ok([CHUNKED], '3\r\nabc\r\n0\r\n\r\n'), STREAM, 'body abc', 'end'],
+  ['by chunks with trailers', ok([CHUNKED], '0\r\nX: 1\r\n\r\n'), STREAM, 'end', 'trailer X: 1'],
+  ['until the connection closes', ok(['X: y'], 'abc'), '200 "OK" 1.1 close', 'body abc', 'end', 'close'],
+  ['until the connection closes, empty', ok([]), '200 "OK" 1.1 close', 'end', 'close'],
+  [
+    'HTTP/1.0 until the connection closes',
+    'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\nabc',
+    '200 "OK" 1.0 close',
+    'body abc',
+    'end',
+    'close',
+  ],
+  ['Connection: close', ok([EMPTY, 'Connection: close']), ...OK, 'close'],
+  [
+    'a length cut off',
+    ok(['Content-Length: 3'], 'ab'),
+    '200 "OK" 1.1 length 3',
+    'body ab',
+    'cut closed-mid-response',
+  ],
+  ['chunks cut off', ok([CHUNKED], '3\r\nabc\r\n'), STREAM, 'body abc', 'cut closed-mid-response'],
+  [
+    'more than the length',
+    ok(['Content-Length: 1'], 'xHTTP/1.1'),
+    '200 "OK" 1.1 length 1',
+    'body x',
+    'end',
+    'excess',
+  ],
+  ['more than the last chunk', ok([CHUNKED], '0\r\n\r\n\r\n'), STREAM, 'end', 'excess'],
+  ['length and chunks', ok([CHUNKED, 'Content-Length: 3'], '0\r\n\r\n'), 'refused length-conflict'],
+  ['two lengths', ok(['Content-Length: 3', 'Content-Length: 3'], 'abc'), 'refused bad-content-length'],
+  ['a list of lengths', ok(['Content-Length: 3, 3'], 'abc'), 'refused bad-content-length'],
+  ['a negative length', ok(['Content-Length: -3']), 'refused bad-content-length'],
+  ['gzip, chunked', ok(['Transfer-Encoding: gzip, chunked']), 'refused unknown-transfer-encoding'],
+  ['gzip alone', ok(['Transfer-Encoding: gzip']), 'refused bad-transfer-encoding'],
+  ['identity', ok(['Transfer-Encoding: identity'], 'abc'), 'refused bad-transfer-encoding'],
+  [
+    'NBSP before chunked',
+    ok(['Transfer-Encoding: \xa0chunked'], '0\r\n\r\n'),
+    'refused bad-transfer-encoding',
+  ],
+  [
+    'chunks in HTTP/1.0',
+    `HTTP/1.0 200 OK\r\n${CHUNKED}\r\n\r\n0\r\n\r\n`,
+    'refused http10-transfer-encoding',
+  ],
+  ['a bad chunk size', ok([CHUNKED], '3 \r\nabc\r\n'), STREAM, 'refused bad-chunk'],
+  ['a bare LF in a chunk line', ok([CHUNKED], '3\nabc\r\n'), STREAM, 'refused bare-lf'],
+  ['a bare LF in a chunk extension', ok([CHUNKED], '3;a="\n"\r\nabc\r\n'), STREAM, 'refused bare-lf'],
+  [
+    'Transfer-Encoding in trailers',
+    ok([CHUNKED], '0\r\nTransfer-Encoding: x\r\n\r\n'),
+    STREAM,
+    'refused bad-trailer',
+  ],
+  ['Set-Cookie in trailers', ok([CHUNKED], '0\r\nSet-Cookie: x\r\n\r\n'), STREAM, 'refused bad-trailer'],
+  [
+    'Connection names Content-Length',
+    ok(['Connection: content-length', EMPTY]),
+    'refused bad-connection-header',
+  ],
+  ['204', answer('204 No Content', []), '204 "No Content" 1.1 none', 'end'],
+  ['204 with length 0', answer('204 No Content', [EMPTY]), '204 "No Content" 1.1 none', 'end'],
+  ['204 with a length', answer('204 No Content', ['Content-Length: 3'], 'abc'), 'refused bad-content-length'],
+  ['204 with chunks', answer('204 No Content', [CHUNKED]), 'refused bad-transfer-encoding'],
+  [
+    '204 with bytes behind it',
+    answer('204 No Content', [], 'abc'),
+    '204 "No Content" 1.1 none',
+    'end',
+    'excess',
+  ],
+  ['304', answer('304 Not Modified', []), '304 "Not Modified" 1.1 none', 'end'],
+  [
+    '304 with the length of what was not sent',
+    answer('304 Not Modified', ['Content-Length: 3']),
+    '304 "Not Modified" 1.1 none',
+    'end',
+  ],
+  ['304 with chunks', answer('304 Not Modified', [CHUNKED]), '304 "Not Modified" 1.1 none', 'end'],
+  [
+    '205 with a body',
+    answer('205 Reset Content', ['Content-Length: 1'], 'x'),
+    '205 "Reset Content" 1.1 length 1',
+    'body x',
+    'end',
+  ],
+];
+
+export const INTERIM_ANSWERS: readonly Case[] = [
+  ['100', `HTTP/1.1 100 Continue\r\n\r\n${ok([EMPTY])}`, '100 "Continue" 1.1 none', ...OK],
+  [
+    '103 with fields',
+    `HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${ok([EMPTY])}`,
+    '103 "Early Hints" 1.1 none',
+    '| Link: </a>',
+    '200 "OK" 1.1 length 0',
+    '| Content-Length: 0',
+    'end',
+  ],
+  [
+    'sixteen',
+    `${'HTTP/1.1 102 P\r\n\r\n'.repeat(16)}${ok([EMPTY])}`,
+    ...Array.from({ length: 16 }, () => '102 "P" 1.1 none'),
+    ...OK,
+  ],
+  [
+    'seventeen',
+    'HTTP/1.1 102 P\r\n\r\n'.repeat(17),
+    ...Array.from({ length: 16 }, () => '102 "P" 1.1 none'),
+    'refused bad-request-line',
+  ],
+  ['nothing after it', 'HTTP/1.1 100 Continue\r\n\r\n', '100 "Continue" 1.1 none', 'cut closed-mid-response'],
+  [
+    '100 with length 0',
+    `HTTP/1.1 100 C\r\nContent-Length: 0\r\n\r\n${ok([EMPTY])}`,
+    '100 "C" 1.1 none',
+    ...OK,
+  ],
+  [
+    '100 with a length',
+    'HTTP/1.1 100 Continue\r\nContent-Length: 3\r\n\r\nabc',
+    'refused bad-content-length',
+  ],
+  ['100 with chunks', `HTTP/1.1 100 Continue\r\n${CHUNKED}\r\n\r\n`, 'refused bad-transfer-encoding'],
+  [
+    'Connection: close in it says nothing',
+    `HTTP/1.1 100 C\r\nConnection: close\r\n\r\n${ok([EMPTY])}`,
+    '100 "C" 1.1 none',
+    ...OK,
+  ],
+  [
+    '101 that nobody asked for',
+    answer('101 Switching', ['Connection: Upgrade', 'Upgrade: websocket']),
+    'refused bad-upgrade',
+  ],
+];
+
+export const ANSWERS_TO_HEAD: readonly Case[] = [
+  ['with a length', ok(['Content-Length: 3']), '200 "OK" 1.1 none', 'end'],
+  ['with chunks', ok([CHUNKED]), '200 "OK" 1.1 none', 'end'],
+  ['without either', ok([]), '200 "OK" 1.1 none', 'end'],
+  ['with a body all the same', ok(['Content-Length: 3'], 'abc'), '200 "OK" 1.1 none', 'end', 'excess'],
+  ['with both', ok(['Content-Length: 3', CHUNKED]), 'refused length-conflict'],
+  [
+    'after 100',
+    `HTTP/1.1 100 C\r\n\r\n${ok(['Content-Length: 3'])}`,
+    '100 "C" 1.1 none',
+    '200 "OK" 1.1 none',
+    'end',
+  ],
+];
+
+export const ANSWERS_TO_CONNECT: readonly Case[] = [
+  ['200', ok([]), '200 "OK" 1.1 tunnel', 'end', 'close'],
+  ['200 and bytes', ok([], '\x16\x03\n'), '200 "OK" 1.1 tunnel', 'body \x16\x03\n', 'end', 'close'],
+  [
+    '200 with a length that means nothing',
+    ok(['Content-Length: 3'], 'abcde'),
+    '200 "OK" 1.1 tunnel',
+    'body abcde',
+    'end',
+    'close',
+  ],
+  [
+    '200 with chunks that mean nothing',
+    ok([CHUNKED], 'abc'),
+    '200 "OK" 1.1 tunnel',
+    'body abc',
+    'end',
+    'close',
+  ],
+  [
+    'refused with a body',
+    answer('403 No', ['Content-Length: 1'], 'x'),
+    '403 "No" 1.1 length 1',
+    'body x',
+    'end',
+  ],
+];
+
+export const ANSWERS_TO_UPGRADE: readonly Case[] = [
+  [
+    '101',
+    answer('101 Switching', ['Connection: Upgrade', 'Upgrade: websocket']),
+    '101 "Switching" 1.1 tunnel',
+    'end',
+    'close',
+  ],
+  [
+    '101 and bytes',
+    answer('101 Switching', ['Connection: Upgrade', 'Upgrade: websocket'], '\x81\0'),
+    '101 "Switching" 1.1 tunnel',
+    'body \x81\0',
+    'end',
+    'close',
+  ],
+  ['101 without Upgrade', answer('101 Switching', []), 'refused bad-upgrade'],
+  ['101 in HTTP/1.0', 'HTTP/1.0 101 Switching\r\nUpgrade: websocket\r\n\r\n', 'refused bad-upgrade'],
+  [
+    '101 with a length',
+    answer('101 Switching', ['Upgrade: websocket', 'Content-Length: 2'], 'ab'),
+    'refused bad-content-length',
+  ],
+  [
+    '101 with chunks',
+    answer('101 Switching', ['Upgrade: websocket', CHUNKED]),
+    'refused bad-transfer-encoding',
+  ],
+  ['refused', answer('400 Bad', ['Content-Length: 1'], 'x'), '400 "Bad" 1.1 length 1', 'body x', 'end'],
+  ['ignored', ok([EMPTY]), ...OK],
+];

@@ -1,0 +1,106 @@
+/** Time that moves when told to, made-up checks, and services in as few words as possible. */
+import { FakeClock } from '../../src/base/index.ts';
+import type { HealthCheckConfig, ServiceConfig } from '../../src/config/index.ts';
+import type { Probe, ProbeResult, Timers } from '../../src/controlplane/health/index.ts';
+
+export class FakeTimers implements Timers {
+  readonly clock = new FakeClock();
+  private pending: { dueMs: number; run: () => void }[] = [];
+
+  after(delayMs: number, run: () => void): () => void {
+    const entry = { dueMs: this.clock.nowMs() + delayMs, run };
+    this.pending.push(entry);
+    return () => {
+      this.pending = this.pending.filter((other) => other !== entry);
+    };
+  }
+
+  /** Fires what is due on the way, in order, and lets promises settle after each. */
+  async advance(ms: number): Promise<void> {
+    const endMs = this.clock.nowMs() + ms;
+    for (;;) {
+      const [next] = this.pending.filter(({ dueMs }) => dueMs <= endMs).sort((a, b) => a.dueMs - b.dueMs);
+      if (!next) break;
+      this.pending = this.pending.filter((other) => other !== next);
+      this.clock.advance(Math.max(0, next.dueMs - this.clock.nowMs()));
+      next.run();
+      await settled();
+    }
+    this.clock.advance(endMs - this.clock.nowMs());
+  }
+
+  get armed(): number {
+    return this.pending.length;
+  }
+}
+
+/** Lets every promise that can go on do so. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A check that waits until the test says how it ended. */
+export class ScriptedProbe {
+  readonly asked: string[] = [];
+  readonly aborted: string[] = [];
+  private open: { endpoint: string; resolve: (result: ProbeResult) => void }[] = [];
+
+  readonly probe: Probe = ({ address, port, check }, _secrets, signal) =>
+    new Promise((resolve) => {
+      const endpoint = `${address}:${port}`;
+      this.asked.push(endpoint);
+      this.open.push({ endpoint, resolve });
+      signal.addEventListener('abort', () => {
+        this.aborted.push(endpoint);
+        resolve({ passed: false, reason: `timeout after ${check.timeoutMs} ms` });
+      });
+    });
+
+  get underWay(): number {
+    return this.open.length;
+  }
+
+  /** Ends the oldest check of this endpoint, or of any. */
+  async answer(passed: boolean, endpoint?: string): Promise<void> {
+    const at = this.open.findIndex((entry) => endpoint === undefined || entry.endpoint === endpoint);
+    const [entry] = this.open.splice(at, 1);
+    if (at < 0 || !entry) throw new Error(`no check of ${endpoint} is under way`);
+    entry.resolve({ passed, reason: passed ? 'status 200' : 'status 503' });
+    await settled();
+  }
+}
+
+export const CHECK: HealthCheckConfig = {
+  path: '/healthz',
+  host: null,
+  intervalMs: 5_000,
+  timeoutMs: 1_000,
+  healthyThreshold: 2,
+  unhealthyThreshold: 3,
+  expectedStatuses: [[200, 299]],
+};
+
+/** A service whose endpoints are `127.0.0.1` at these ports, in ledger slots counted from `firstSlot`. */
+export function service(
+  name: string,
+  ports: readonly number[],
+  parts: Partial<ServiceConfig> = {},
+  firstSlot = 0,
+): ServiceConfig {
+  return {
+    name,
+    slot: 0,
+    protocol: 'http',
+    endpoints: ports.map((port, i) => ({ address: '127.0.0.1', port, weight: 1, slot: firstSlot + i })),
+    loadBalancer: { policy: 'least-request' },
+    connectTimeoutMs: 1_000,
+    idleTimeoutMs: 60_000,
+    circuitBreaker: { maxConnections: 8, maxPendingRequests: 8, maxRequests: 8, maxRetries: 3 },
+    retryBudget: null,
+    outlierDetection: null,
+    healthCheck: CHECK,
+    tls: null,
+    panicThreshold: 50,
+    ...parts,
+  } as ServiceConfig;
+}

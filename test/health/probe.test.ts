@@ -1,0 +1,157 @@
+/** One check against real servers: statuses, headers, refusals, timeouts, TLS. */
+import assert from 'node:assert/strict';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { NO_SECRETS, type SecretSet, secretSet, type UpstreamTls } from '../../src/config/index.ts';
+import { type ProbeResult, type ProbeTarget, probeOverHttp } from '../../src/controlplane/health/index.ts';
+import { createCa, issueCertificate, type LeafOptions } from '../../src/controlplane/identity/index.ts';
+import { CHECK } from './kit.ts';
+
+async function listen(t: TestContext, server: Server | ReturnType<typeof createTcpServer>): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    if ('closeAllConnections' in server) server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+function target(port: number, parts: Partial<ProbeTarget> = {}): ProbeTarget {
+  return { service: 'cart', address: '127.0.0.1', port, check: CHECK, tls: null, ...parts };
+}
+
+function check(to: ProbeTarget, secrets: SecretSet = NO_SECRETS): Promise<ProbeResult> {
+  return probeOverHttp(to, secrets, AbortSignal.timeout(20_000));
+}
+
+test('a status among those expected passes, another one fails', async (t) => {
+  const port = await listen(
+    t,
+    createServer((request, response) => {
+      response.writeHead(Number((request.url as string).slice(1))).end('body');
+    }),
+  );
+  const expectedStatuses = [
+    [200, 204],
+    [401, 401],
+  ] as const;
+  for (const [path, passed] of [
+    ['/200', true],
+    ['/204', true],
+    ['/205', false],
+    ['/401', true],
+    ['/503', false],
+    ['/302', false],
+  ] as const) {
+    const result = await check(target(port, { check: { ...CHECK, path, expectedStatuses } }));
+    assert.deepEqual(result, { passed, reason: `status ${path.slice(1)}` });
+  }
+});
+
+test('the check names itself, the configured host, and keeps no connection', async (t) => {
+  const seen: (string | undefined)[][] = [];
+  const handler: RequestListener = (request, response) => {
+    const { host, connection } = request.headers;
+    seen.push([request.method, request.url, host, connection, request.headers['user-agent']]);
+    response.end();
+  };
+  const port = await listen(t, createServer(handler));
+  await check(target(port, { check: { ...CHECK, host: 'cart.shop' } }));
+  await check(target(port));
+  assert.deepEqual(seen, [
+    ['GET', '/healthz', 'cart.shop', 'close', 'outboard-health-check'],
+    ['GET', '/healthz', `127.0.0.1:${port}`, 'close', 'outboard-health-check'],
+  ]);
+});
+
+test('nobody listens: the reason is the system’s code', async (t) => {
+  const server = createTcpServer();
+  const port = await listen(t, server);
+  await new Promise((resolve) => server.close(resolve));
+  assert.deepEqual(await check(target(port)), { passed: false, reason: 'ECONNREFUSED' });
+});
+
+test('an endpoint that never answers, or never ends its answer, is given up when the signal says so', async (t) => {
+  const silent = await listen(
+    t,
+    createTcpServer((socket) => socket.on('error', () => {})),
+  );
+  const endless = await listen(
+    t,
+    createServer((_request, response) => {
+      response.writeHead(200).write('x');
+    }),
+  );
+  for (const port of [silent, endless]) {
+    const abort = new AbortController();
+    const result = probeOverHttp(target(port), NO_SECRETS, abort.signal);
+    setTimeout(() => abort.abort(), 50);
+    assert.deepEqual(await result, { passed: false, reason: 'timeout after 1000 ms' });
+  }
+});
+
+test('what is not HTTP fails with a reason', async (t) => {
+  const port = await listen(
+    t,
+    createTcpServer((socket) => {
+      socket.on('error', () => {});
+      socket.end('220 mail.example ESMTP\r\n');
+    }),
+  );
+  const result = await check(target(port));
+  assert.equal(result.passed, false);
+  assert.match(result.reason, /HTTP\/1\.1 protocol/);
+});
+
+test('over TLS the bundle and the names are verified as for requests', async (t) => {
+  const ca = createCa({ commonName: 'mesh' });
+  const stranger = createCa({ commonName: 'stranger' });
+  const bundle = (name: string, caPem: string) => ({ name, caPem, hash: name });
+  const secrets = secretSet({
+    version: 1,
+    certificates: [],
+    bundles: [bundle('mesh', ca.certPem), bundle('stranger', stranger.certPem)],
+    ticketKeys: [],
+  });
+  const serve = (leaf: LeafOptions): Promise<number> => {
+    const { certPem, keyPem } = issueCertificate(ca, leaf);
+    return listen(
+      t,
+      createTlsServer({ cert: certPem, key: keyPem }, (_request, response) => response.end()) as never,
+    );
+  };
+  const named = await serve({ commonName: 'x', dnsNames: ['cart.shop'], uris: ['spiffe://mesh/ns/a/sa/b'] });
+  const addressed = await serve({ commonName: 'x', ipAddresses: ['127.0.0.1'] });
+  const commonOnly = await serve({ commonName: 'cart.shop' });
+  const posing = await serve({ commonName: 'x', dnsNames: ['a, URI:spiffe://mesh/ns/a/sa/b, DNS:c'] });
+  const spiffe = ['spiffe://mesh/ns/a/sa/b'];
+  const cases: [number, Partial<UpstreamTls>, boolean, RegExp][] = [
+    [named, { sni: 'cart.shop' }, true, /status 200/],
+    [named, { sni: 'other.shop' }, false, /expected other\.shop/],
+    [named, { sni: 'other.shop', subjectAltNames: ['cart.shop'] }, true, /status 200/],
+    [named, { subjectAltNames: spiffe }, true, /status 200/],
+    [named, { subjectAltNames: ['spiffe://mesh/ns/a/sa/c'] }, false, /expected spiffe/],
+    [named, {}, false, /expected 127\.0\.0\.1/],
+    [addressed, {}, true, /status 200/],
+    [commonOnly, { sni: 'cart.shop' }, false, /no subjectAltName/],
+    [posing, { subjectAltNames: spiffe }, false, /expected spiffe/],
+    [
+      named,
+      { sni: 'cart.shop', ca: 'stranger' },
+      false,
+      /UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED|UNABLE_TO_GET/,
+    ],
+    [named, { sni: 'cart.shop', ca: 'gone' }, false, /bundle gone is not loaded/],
+  ];
+  for (const [port, parts, passed, reason] of cases) {
+    const tls: UpstreamTls = { sni: null, ca: 'mesh', subjectAltNames: [], certificate: null, ...parts };
+    const result = await check(target(port, { tls }), secrets);
+    assert.deepEqual(
+      [result.passed, reason.test(result.reason)],
+      [passed, true],
+      `${JSON.stringify(parts)}: ${result.reason}`,
+    );
+  }
+});
