@@ -109,6 +109,11 @@ export class DataPlane {
     return this.context.active;
   }
 
+  /** Timers armed: 0 once nothing is under way. */
+  get armedTimers(): number {
+    return this.wheel.size;
+  }
+
   /** Hands finished records over now instead of with the next beat. */
   flush(): void {
     this.recorder.flush();

@@ -18,6 +18,8 @@ export interface AdminApi {
   workers(): readonly WorkerView[];
   /** Starts a successor, then drains and ends the worker. Resolves when the successor serves. */
   restartWorker(index: number): Promise<void>;
+  /** Ends the worker at once, as a crash would; requests in flight on it are lost, and another takes its place. */
+  killWorker(index: number): void;
   /** Not ready from now on; requests in flight end. The process stays until it is told to end. */
   drain(): void;
   logLevel(): LogLevel;

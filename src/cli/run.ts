@@ -29,8 +29,10 @@ export async function run(options: RunOptions): Promise<number> {
       logger.info({ signal }, 'stopping');
       return supervisor.drainAndStop();
     });
-    await Promise.race([supervisor.ready, stopped]);
-    logger.info({ admin: hostPort(supervisor.adminAddress) }, 'ready');
+    const ready = supervisor.ready.then(() => {
+      logger.info({ admin: hostPort(supervisor.adminAddress) }, 'ready');
+    });
+    await Promise.race([ready, signals.stop]);
     return await stopped;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;

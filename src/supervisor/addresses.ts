@@ -24,9 +24,10 @@ export class Addresses {
   /** Listeners in force. */
   private owned: readonly ListenerConfig[] = [];
   /** Real ports given to listeners that ask for port 0, by name and host. */
-  private readonly ports = new Map<string, number>();
+  private ports = new Map<string, number>();
 
   async claim(wanted: readonly ListenerConfig[]): Promise<AddressClaim> {
+    const before = new Map(this.ports);
     const holders: Server[] = [];
     const faults: ListenFault[] = [];
     const listeners: ListenerConfig[] = [];
@@ -37,15 +38,23 @@ export class Addresses {
         faults.push(faultOf(listener, error as NodeJS.ErrnoException));
       }
     }
-    if (faults.length > 0) await closeAll(holders);
+    if (faults.length > 0) {
+      this.ports = before;
+      await closeAll(holders);
+    }
     return {
       listeners,
       faults,
       commit: async () => {
         this.owned = listeners;
+        const keys = new Set(wanted.map(portKey));
+        for (const key of this.ports.keys()) if (!keys.has(key)) this.ports.delete(key);
         await closeAll(holders);
       },
-      abandon: () => closeAll(holders),
+      abandon: () => {
+        this.ports = before;
+        return closeAll(holders);
+      },
     };
   }
 
@@ -60,7 +69,7 @@ export class Addresses {
   }
 
   private async claimAnyPort(listener: ListenerConfig, holders: Server[]): Promise<ListenerConfig> {
-    const key = `${listener.name} ${listener.host}`;
+    const key = portKey(listener);
     let port = this.ports.get(key);
     if (port === undefined) {
       const holder = await bind(listener.host, 0, true);
@@ -70,6 +79,10 @@ export class Addresses {
     }
     return { ...listener, port };
   }
+}
+
+function portKey({ name, host }: ListenerConfig): string {
+  return `${name} ${host}`;
 }
 
 function bind(host: string, port: number, reusePort: boolean): Promise<Server> {

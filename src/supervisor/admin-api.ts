@@ -47,6 +47,7 @@ export function createAdminApi(parts: AdminParts): AdminApi {
       parts.restartWorker(index).catch((error: Error) => {
         throw new AdminError(409, 'not-restarted', error.message, 'see the log, then try again');
       }),
+    killWorker: (index) => pool.kill(index),
     drain: () => parts.drain(),
     logLevel: () => logger.level,
     setLogLevel: (level) => {

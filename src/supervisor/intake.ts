@@ -124,10 +124,15 @@ export class ConfigIntake {
     if (newest === null || publish === null) return;
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
-    this.outcome = publish(newest).then((refusal) => {
-      this.settle(refusal, newest);
-      return refusal;
-    });
+    this.outcome = publish(newest)
+      .catch((err: Error): Refusal => {
+        this.options.logger.error({ err }, 'publishing a configuration failed');
+        return [err.message];
+      })
+      .then((refusal) => {
+        this.settle(refusal, newest);
+        return refusal;
+      });
   }
 
   private settle(refusal: Refusal, draft: ConfigDraft): void {
@@ -139,13 +144,17 @@ export class ConfigIntake {
     }
     if (refusal.join('\n') !== before) {
       this.refused++;
-      const { logger } = this.options;
-      logger.error(
-        {},
-        'configuration not put in force; the last good one stays, and this one is tried again',
-      );
-      for (const line of refusal) logger.error({}, line);
+      this.logRefusal(refusal);
     }
-    if (this.newest === draft) this.timer = setTimeout(() => this.offer(), this.options.retryMs).unref();
+    if (this.newest === draft && this.lastGoodAtMs !== null)
+      this.timer = setTimeout(() => this.offer(), this.options.retryMs).unref();
+  }
+
+  /** The first configuration's refusal is told by who started the process. */
+  private logRefusal(refusal: Refusal): void {
+    const { logger } = this.options;
+    if (this.lastGoodAtMs === null) return;
+    logger.error({}, 'configuration not put in force; the last good one stays, and this one is tried again');
+    for (const line of refusal) logger.error({}, line);
   }
 }

@@ -120,11 +120,17 @@ export class WorkerPool {
     if (thread) this.end(thread, 'it was killed');
   }
 
-  /** Drains every worker for good; resolves with the number of requests that were cut off. */
+  /** Drains and ends every worker; resolves with the number of requests that were cut off. */
   async drain(timeoutMs: number): Promise<number> {
     this.stopSlots();
-    const aborted = await Promise.all([...this.live].map((thread) => this.drainOne(thread, timeoutMs)));
-    return aborted.reduce((sum, count) => sum + count, 0);
+    let aborted = 0;
+    await Promise.all(
+      [...this.live].map(async (thread) => {
+        aborted += await this.drainOne(thread, timeoutMs);
+        this.end(thread, 'it has drained');
+      }),
+    );
+    return aborted;
   }
 
   /** Ends every thread; the pool is of no use afterwards. */

@@ -32,6 +32,7 @@ export interface RecorderOptions {
   readonly clock: Clock;
   /** This worker's metric cells, `METRIC_CELLS_CAPACITY` of them, all zero. */
   readonly cells: WorkerCells;
+  /** Called from the constructor already: the worker's own series are announced there. */
   readonly sink: TelemetrySink;
   /** Null: no access log. */
   readonly log: AccessLog | null;

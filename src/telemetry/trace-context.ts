@@ -39,6 +39,8 @@ export class TraceContext {
   readonly traceState: string;
   /** Formats that came in, as bits. */
   readonly formats: number;
+  /** The W3C headers that came in are what is to be sent, where no other format is. */
+  readonly asItCame: boolean;
 
   constructor(
     traceId: string,
@@ -48,6 +50,7 @@ export class TraceContext {
     debug: boolean,
     traceState: string,
     formats: number,
+    asItCame: boolean,
   ) {
     this.traceId = traceId;
     this.parentSpanId = parentSpanId;
@@ -56,6 +59,7 @@ export class TraceContext {
     this.debug = debug;
     this.traceState = traceState;
     this.formats = formats;
+    this.asItCame = asItCame;
   }
 }
 
@@ -102,12 +106,22 @@ export function readTrace(
   const spanId = ids.spanId();
   if (found === null) {
     const traceId = ids.traceId();
-    return new TraceContext(traceId, '', spanId, forced || isChosen(traceId, settings), false, '', formats);
+    return new TraceContext(
+      traceId,
+      '',
+      spanId,
+      forced || isChosen(traceId, settings),
+      false,
+      '',
+      formats,
+      false,
+    );
   }
   const traceId = found.traceId === '' ? ids.traceId() : found.traceId;
   const sampled = forced || found.debug || (found.sampled ?? isChosen(traceId, settings));
   const traceState = fromW3c ? readTraceState(headers) : '';
-  return new TraceContext(traceId, found.spanId, spanId, sampled, found.debug, traceState, formats);
+  const asItCame = formats === FORMAT.w3c && fromW3c && !sampled && isAsSent(headers, traceState);
+  return new TraceContext(traceId, found.spanId, spanId, sampled, found.debug, traceState, formats, asItCame);
 }
 
 /**
@@ -121,6 +135,7 @@ export function writeTrace(
   settings: TraceSettings,
 ): void {
   const formats = ctx.formats | settings.formats;
+  if (ctx.asItCame && formats === FORMAT.w3c) return;
   headers.deleteAll(TRACE_FIELDS);
   let parent = spanId;
   if (!ctx.sampled) parent = ctx.parentSpanId === '' ? ctx.spanId : ctx.parentSpanId;
@@ -170,4 +185,12 @@ const NO_HIGH_BITS = '0'.repeat(16);
 
 function isChosen(traceId: string, settings: TraceSettings): boolean {
   return settings.threshold < SPACE && Number.parseInt(traceId.slice(19), 16) >= settings.threshold;
+}
+
+/** Whether the headers of an unsampled W3C trace say, to the letter, what `writeTrace` would. */
+function isAsSent(headers: HeaderList, traceState: string): boolean {
+  const text = headers.get(H.traceparent) as string;
+  if (!text.startsWith('00-') || !text.endsWith('-00')) return false;
+  const count = headers.count(H.tracestate);
+  return count === 0 || (count === 1 && traceState !== '' && headers.get(H.tracestate) === traceState);
 }

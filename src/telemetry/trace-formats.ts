@@ -22,22 +22,37 @@ export type Reading = IncomingTrace | typeof ABSENT | typeof INVALID;
 
 const ZERO_TRACE = '0'.repeat(32);
 const ZERO_SPAN = '0'.repeat(16);
-const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const W3C_CHARS = 55;
+const DASH = 0x2d;
 const B3 = /^([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(?:-([01d])(?:-[0-9a-f]{16})?)?$/i;
 const B3_TRACE = /^(?:[0-9a-f]{16}|[0-9a-f]{32})$/i;
 const B3_SPAN = /^[0-9a-f]{16}$/i;
 const JAEGER = /^([0-9a-f]{1,32}):([0-9a-f]{1,16}):[0-9a-f]{0,16}:([0-9a-f]{1,2})$/i;
 
-/** W3C Trace Context section 3.2: version ff is invalid, a higher version than 00 is read as 00 with more behind it. */
+/**
+ * W3C Trace Context section 3.2: `{version}-{trace}-{span}-{flags}`. Version ff is invalid; a higher one than 00
+ * is read as 00 with more behind it. Most requests in a mesh carry this one, so it is read by position.
+ */
 export function readW3c(headers: HeaderList): Reading {
   const text = headers.get(H.traceparent);
   if (text === undefined) return ABSENT;
-  const match = TRACEPARENT.exec(text);
-  if (match === null || headers.count(H.traceparent) > 1) return INVALID;
-  const [, version, traceId, spanId, flags, rest] = match;
-  if (version === 'ff' || (version === '00' && rest !== undefined)) return INVALID;
+  if (text.length < W3C_CHARS || headers.count(H.traceparent) > 1) return INVALID;
+  for (let i = 0; i < W3C_CHARS; i++) {
+    const code = text.charCodeAt(i);
+    if (i === 2 || i === 35 || i === 52) {
+      if (code !== DASH) return INVALID;
+    } else if (!(code >= 0x30 && code <= 0x39) && !(code >= 0x61 && code <= 0x66)) return INVALID;
+  }
+  if (text.length > W3C_CHARS && (text.startsWith('00') || text.charCodeAt(W3C_CHARS) !== DASH))
+    return INVALID;
+  if (text.startsWith('ff')) return INVALID;
+  const traceId = text.slice(3, 35);
+  const spanId = text.slice(36, 52);
   if (traceId === ZERO_TRACE || spanId === ZERO_SPAN) return INVALID;
-  return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1, debug: false };
+  // The last hexadecimal digit is odd: bit 0 of the flags, sampled.
+  const last = text.charCodeAt(54);
+  const sampled = ((last <= 0x39 ? last : last + 1) & 1) === 1;
+  return { traceId, spanId, sampled, debug: false };
 }
 
 /** `b3: {trace}-{span}-{sampling}-{parent}`, or a sampling state alone. */

@@ -88,7 +88,9 @@ test('/workers lists them; a restart names one that exists', async (t) => {
   for (const path of ['/workers/2/restart', '/workers/-1/restart', '/workers/x/restart']) {
     assert.equal((await admin.send(path, { method: 'POST' })).status, 404, path);
   }
-  assert.deepEqual(admin.calls, ['restart 1']);
+  assert.equal((await admin.send('/workers/0/restart?drain=false', { method: 'POST' })).status, 202);
+  assert.equal((await admin.send('/workers/0/restart?drain=no', { method: 'POST' })).status, 400);
+  assert.deepEqual(admin.calls, ['restart 1', 'kill 0']);
 });
 
 test('/drain drains and answers with the state', async (t) => {

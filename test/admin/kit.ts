@@ -120,6 +120,9 @@ function plainApi(calls: string[]): AdminApi {
     restartWorker: async (index) => {
       calls.push(`restart ${index}`);
     },
+    killWorker: (index) => {
+      calls.push(`kill ${index}`);
+    },
     drain: () => {
       calls.push('drain');
     },

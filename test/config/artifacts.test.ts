@@ -15,11 +15,11 @@ interface Node {
 const CURE = 'run: npm run schema';
 
 test('config/outboard.schema.json is what the definitions make', () => {
-  assert.equal(readFileSync(SCHEMA_FILE, 'utf8'), schemaText(), CURE);
+  assert.ok(readFileSync(SCHEMA_FILE, 'utf8') === schemaText(), CURE);
 });
 
 test('the tables of docs/CONFIGURATION.md are what the definitions make', () => {
-  assert.equal(readFileSync(REFERENCE_FILE, 'utf8'), referenceText(), CURE);
+  assert.ok(readFileSync(REFERENCE_FILE, 'utf8') === referenceText(), CURE);
 });
 
 test('every field is described, and no mapping takes unknown keys', () => {

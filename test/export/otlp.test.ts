@@ -17,14 +17,16 @@ interface Collector {
     readonly body: Buffer;
   }[];
   answer: Answer;
-  stop(): Promise<void>;
+  /** Every connection is reset; the port stays taken, so that nobody else can be met there. */
+  gone(isGone: boolean): void;
 }
 
 const OK: Answer = (response) => {
   response.end();
 };
 
-async function collector(t: TestContext, answer: Answer = OK, port = 0): Promise<Collector> {
+async function collector(t: TestContext, answer: Answer = OK): Promise<Collector> {
+  let isGone = false;
   const server: Server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -34,18 +36,24 @@ async function collector(t: TestContext, answer: Answer = OK, port = 0): Promise
       made.answer(response, spansIn(body), made.posts.length);
     });
   });
-  server.listen(port, '127.0.0.1');
+  server.on('connection', (socket) => {
+    if (isGone) socket.resetAndDestroy();
+  });
+  server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const made: Collector = {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     posts: [],
     answer,
-    async stop() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+    gone(now) {
+      isGone = now;
+      if (now) server.closeAllConnections();
     },
   };
-  t.after(() => made.stop());
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
   return made;
 }
 
@@ -238,8 +246,8 @@ test('a collector that never answers is given up after its time', async (t) => {
 test('a collector that goes and comes back: losses are counted, the state is told once each way, new spans arrive', async (t) => {
   const states: boolean[] = [];
   let told = (): void => {};
-  const first = await collector(t);
-  const otlp = exporter(t, first.endpoint, {
+  const made = await collector(t);
+  const otlp = exporter(t, made.endpoint, {
     onState: (works) => {
       states.push(works);
       told();
@@ -248,7 +256,7 @@ test('a collector that goes and comes back: losses are counted, the state is tol
   });
   otlp.add(spans(5));
   await until(() => otlp.stats().exported === 5);
-  await first.stop();
+  made.gone(true);
 
   const gone = new Promise<void>((resolve) => {
     told = resolve;
@@ -258,7 +266,7 @@ test('a collector that goes and comes back: losses are counted, the state is tol
   assert.match(otlp.stats().lastError, /ECONNREFUSED|closed|reset/i);
   assertBalanced(otlp.stats());
 
-  const back = await collector(t, OK, Number(new URL(first.endpoint).port));
+  made.gone(false);
   const working = new Promise<void>((resolve) => {
     told = resolve;
   });
@@ -269,7 +277,10 @@ test('a collector that goes and comes back: losses are counted, the state is tol
   assert.ok(otlp.stats().droppedExportFailed > 0);
   assert.equal(otlp.stats().lastError, '');
   assertBalanced(otlp.stats());
-  assert.equal(otlp.stats().exported, 5 + back.posts.reduce((sum, { body }) => sum + spansIn(body), 0));
+  assert.equal(
+    otlp.stats().exported,
+    made.posts.reduce((sum, { body }) => sum + spansIn(body), 0),
+  );
 });
 
 test('shutdown sends what is queued', async (t) => {
@@ -280,6 +291,20 @@ test('shutdown sends what is queued', async (t) => {
   assert.equal(otlp.stats().exported, 1_300);
   otlp.add(spans(2));
   assert.equal(otlp.stats().droppedQueueFull, 2, 'after shutdown nothing is taken');
+  assertBalanced(otlp.stats());
+});
+
+test('shutdown waits for the batch that is under way', async (t) => {
+  const held: ServerResponse[] = [];
+  const made = await collector(t, (response) => held.push(response));
+  const otlp = exporter(t, made.endpoint);
+  otlp.add(spans(3));
+  await until(() => held.length === 1);
+  const shut = otlp.shutdown(10_000);
+  otlp.add(spans(1));
+  held[0]?.end();
+  await shut;
+  assert.deepEqual([otlp.stats().exported, otlp.stats().droppedExportFailed], [3, 0]);
   assertBalanced(otlp.stats());
 });
 

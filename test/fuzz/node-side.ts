@@ -2,7 +2,7 @@
  * Node's own HTTP/1 parser as the other opinion: a real http.Server (or client) with its default, strict options, on an
  * in-memory connection. What it makes of the bytes is written down in the same lines as our recorder's.
  */
-import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
 
 /** What one parser made of one input. */
@@ -103,8 +103,6 @@ export class NodeServer {
 }
 
 export class NodeClient {
-  private readonly agent = new Agent({ keepAlive: false });
-
   /** Judges answers to requests with this method. The connection ends after the bytes. */
   async judge(wires: readonly Buffer[], method: string): Promise<Verdict[]> {
     const lines: Line[] = [];
@@ -112,7 +110,7 @@ export class NodeClient {
       const line = new Line();
       lines.push(line);
       const verdict: Verdict = { messages: [], refused: null };
-      const call = request({ agent: this.agent, method, path: '/', host: 'a', createConnection: () => line });
+      const call = request({ method, path: '/', host: 'a', createConnection: () => line });
       call.on('response', (answer) => {
         const head = `${answer.statusCode} ${fieldsOf(answer)}`;
         verdict.messages.push(`${head} unfinished`);

@@ -42,7 +42,9 @@ export async function withNode<T>(
   const configFile = join(directory, 'outboard.yaml');
   for (const [name, content] of Object.entries(files)) writeFileSync(join(directory, name), content);
   writeFileSync(configFile, `${yaml}\nadmin: { address: 127.0.0.1:${adminPort} }\n`);
-  const child = spawn(process.execPath, [MAIN, 'run', '--config', configFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, 'run', '--config', configFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   let listeners: (() => void)[] = [];
   const onOutput = (chunk: Buffer): void => {

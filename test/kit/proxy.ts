@@ -1,11 +1,11 @@
 /**
  * A whole data plane in the test's own thread: real sockets on ports the system gives, the real ledger, and
  * everything recorded. `withProxy` fails the test when the proxy holds on to anything at the end: an active
- * request, a count in the ledger, an armed timer.
+ * request, a client's connection, a count in the ledger, an armed timer.
  */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
-import type { FromWorker } from '../../src/channel/index.ts';
+import type { FromWorker, ToWorker } from '../../src/channel/index.ts';
 import {
   buildSnapshot,
   diffSnapshots,
@@ -16,7 +16,13 @@ import {
 } from '../../src/config/index.ts';
 import { formatFault, loadConfig } from '../../src/config/load/index.ts';
 import { createLedger, createMetricCells, GAUGE, type Ledger } from '../../src/ledger/index.ts';
-import { COUNTER, type Decision, METRIC_CELLS_CAPACITY, type SpanRecord } from '../../src/telemetry/index.ts';
+import {
+  COUNTER,
+  type Decision,
+  LISTENER_COUNTER,
+  METRIC_CELLS_CAPACITY,
+  type SpanRecord,
+} from '../../src/telemetry/index.ts';
 import { DataPlane } from '../../src/worker.ts';
 
 export interface TestProxy {
@@ -33,8 +39,33 @@ export interface TestProxy {
   rotate(secrets: SecretSet): void;
   /** A counter of a service, summed. */
   counter(service: string, name: keyof typeof COUNTER): number;
+  /** A counter of a listener. */
+  listenerCounter(listener: string, name: keyof typeof LISTENER_COUNTER): number;
+  /** What the ledger holds of a service now. */
+  gauge(service: string, name: keyof typeof GAUGE): number;
+  /** The ledger's slot of a service's endpoint. */
+  endpointSlot(service: string, port: number): number;
   /** Waits until spans and decisions of ended requests have arrived. */
   recorded(): Promise<void>;
+  /** The only decision there is, or the one for this request. */
+  decision(requestId?: string): Promise<Decision>;
+  /** Open connections of clients. */
+  readonly connections: number;
+  /** Requests under way. */
+  readonly active: number;
+  /** Hands the worker a message of the supervisor's. */
+  handle(message: ToWorker): void;
+  /** Drains and resolves with the number of requests that were cut off. */
+  drain(timeoutMs: number): Promise<number>;
+}
+
+/** Waits until `test` holds; fails with `what` after ten seconds. For what has no event to wait for. */
+export async function until(test: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!test()) {
+    assert.ok(Date.now() < deadline, `waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }
 
 /** A free port of the loopback interface, given back at once. */
@@ -61,7 +92,9 @@ export async function withProxy<T>(
   const blocks = new Map<string, number>();
   const decisions: Decision[] = [];
   const spans: SpanRecord[] = [];
+  const listeners = new Map<string, number>();
   let applied: ((faults: readonly unknown[]) => void) | null = null;
+  let drained: ((aborted: number) => void) | null = null;
   let version = 0;
   let current: Snapshot | null = null;
 
@@ -94,9 +127,10 @@ export async function withProxy<T>(
       spans.push(...message.batch.spans);
       for (const series of message.batch.series) {
         if (series.block === 'service') blocks.set(series.owner, series.offset);
+        if (series.block === 'listener') listeners.set(series.owner, series.offset);
       }
       queueMicrotask(() => plane.handle({ type: 'records-taken', count: 1 }));
-    }
+    } else if (message.type === 'drained') drained?.(message.aborted);
   };
 
   const first = await build(yaml);
@@ -149,10 +183,57 @@ export async function withProxy<T>(
       const base = blocks.get(service);
       return base === undefined ? 0 : cells.read(base + COUNTER[name]);
     },
+    listenerCounter(listener, name) {
+      return cells.read((listeners.get(listener) as number) + LISTENER_COUNTER[name]);
+    },
+    gauge(service, name) {
+      return ledger.readGauge(slots.get(`service ${service}`) as number, GAUGE[name]).active;
+    },
+    endpointSlot(service, port) {
+      const found = (current as Snapshot).services
+        .find((config) => config.name === service)
+        ?.endpoints.find((endpoint) => endpoint.port === port);
+      assert.ok(found, `${service} has an endpoint at port ${port}`);
+      return found.slot;
+    },
     async recorded() {
       plane.flush();
       await new Promise((resolve) => setImmediate(resolve));
     },
+    async decision(requestId) {
+      const wanted = () =>
+        decisions.filter((decision) => (requestId ?? decision.requestId) === decision.requestId);
+      await until(() => {
+        plane.flush();
+        return wanted().length > 0;
+      }, 'a decision record');
+      assert.equal(wanted().length, 1, 'one decision record');
+      return wanted()[0] as Decision;
+    },
+    get connections() {
+      return openConnections();
+    },
+    get active() {
+      return plane.activeRequests;
+    },
+    handle(message) {
+      plane.handle(message);
+    },
+    drain(timeoutMs) {
+      return new Promise((resolve) => {
+        drained = resolve;
+        plane.handle({ type: 'drain', timeoutMs });
+      });
+    },
+  };
+  const openConnections = (): number => {
+    plane.flush();
+    let open = 0;
+    for (const base of listeners.values()) {
+      open += cells.read(base + LISTENER_COUNTER.downstreamCxTotal);
+      open -= cells.read(base + LISTENER_COUNTER.downstreamCxDestroy);
+    }
+    return open;
   };
 
   let outcome: T;
@@ -164,6 +245,8 @@ export async function withProxy<T>(
   }
   await plane.stop();
   assert.equal(plane.activeRequests, 0, 'no request is left active');
+  assert.equal(plane.armedTimers, 0, 'no timer is left armed');
+  assert.equal(openConnections(), 0, 'every connection of a client was closed');
   for (const service of (current as Snapshot).services) {
     for (const [name, gauge] of Object.entries(GAUGE)) {
       assert.equal(

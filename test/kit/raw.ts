@@ -8,6 +8,11 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { after } from 'node:test';
+
+/** What a test that failed has left open would keep its file from ending. */
+const open = new Set<{ close(): Promise<void> }>();
+after(() => Promise.all([...open].map((backend) => backend.close())));
 
 /** A TCP client that keeps everything it is sent. */
 export class RawClient {
@@ -54,24 +59,37 @@ export class RawClient {
     while (!test(this.text)) {
       if (this.closed || this.ended)
         throw new Error(`the connection ended; received ${JSON.stringify(this.text)}`);
-      await new Promise<void>((resolve) => this.waiters.push(resolve));
+      await this.change();
     }
     return this.text;
   }
 
   /** Resolves with everything received when the peer has ended its side. */
   async untilEnd(): Promise<string> {
-    while (!this.ended && !this.closed) await new Promise<void>((resolve) => this.waiters.push(resolve));
+    while (!this.ended && !this.closed) await this.change();
     return this.text;
   }
 
   async untilClosed(): Promise<string> {
-    while (!this.closed) await new Promise<void>((resolve) => this.waiters.push(resolve));
+    while (!this.closed) await this.change();
     return this.text;
   }
 
   destroy(): void {
     this.socket.destroy();
+  }
+
+  /** Resolves when something comes; a test that would wait for ever fails with what came before. */
+  private change(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const overdue = setTimeout(() => {
+        reject(new Error(`nothing came for 10 s; received ${JSON.stringify(this.text.slice(-2_000))}`));
+      }, 10_000);
+      this.waiters.push(() => {
+        clearTimeout(overdue);
+        resolve();
+      });
+    });
   }
 
   private wake(): void {
@@ -105,7 +123,7 @@ export async function rawBackend(
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return {
+  const backend: RawBackend = {
     port: (server.address() as { port: number }).port,
     accepted,
     async connection(index) {
@@ -113,11 +131,14 @@ export async function rawBackend(
       return accepted[index] as RawClient;
     },
     async close() {
+      open.delete(backend);
       for (const client of accepted) client.destroy();
       server.close();
       await once(server, 'close');
     },
   };
+  open.add(backend);
+  return backend;
 }
 
 export interface HttpBackend {
@@ -139,16 +160,19 @@ export async function httpBackend(
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return {
+  const backend: HttpBackend = {
     port: (server.address() as { port: number }).port,
     requests,
     server,
     async close() {
+      open.delete(backend);
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
     },
   };
+  open.add(backend);
+  return backend;
 }
 
 /** The configuration of one listener, one service and a rule in between. */

@@ -26,7 +26,9 @@ function call(port: number, path = '/'): Promise<Answer> {
       response.on('data', (chunk: string) => {
         body += chunk;
       });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body, ms: performance.now() - start }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body, ms: performance.now() - start }),
+      );
     });
     request.on('error', reject);
     request.end();

@@ -51,7 +51,9 @@ workers: 2
     assert.ok(statuses.every((status) => status === 503));
   });
   const attempts = backend.requests.length;
-  t.diagnostic(`${SECONDS * RATE} requests, ${attempts} attempts; most in one second: ${Math.max(...perSecond.filter(Number.isFinite))}`);
+  t.diagnostic(
+    `${SECONDS * RATE} requests, ${attempts} attempts; most in one second: ${Math.max(...perSecond.filter(Number.isFinite))}`,
+  );
   assert.ok(attempts > SECONDS * RATE, 'some retries are made');
   assert.ok(attempts <= SECONDS * RATE * 1.2 + 10 * (SECONDS + 1), `${attempts} attempts`);
   await backend.close();

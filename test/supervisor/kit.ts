@@ -148,11 +148,19 @@ export interface StubInfo {
   readonly reopened: number;
 }
 
-/** Asks until so many different workers have answered, and gives one answer of each. */
+/**
+ * Asks until so many different workers have answered, and gives one answer of each. A connection that waits to be
+ * accepted when a draining worker closes its listener is reset (net.ipv4.tcp_migrate_req is 0): it is made again.
+ */
 export async function askAll(supervisor: Supervisor, workers: number): Promise<StubInfo[]> {
   const answers = new Map<number, StubInfo>();
   while (answers.size < workers) {
-    const info = JSON.parse(await ask(supervisor, 'info')) as StubInfo;
+    const text = await ask(supervisor, 'info').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNRESET') return '';
+      throw error;
+    });
+    if (text === '') continue;
+    const info = JSON.parse(text) as StubInfo;
     answers.set(info.column, info);
   }
   return [...answers.values()];

@@ -1,9 +1,10 @@
 /** Records, cells and sinks for telemetry's tests. */
 import { FakeClock } from '../../src/base/index.ts';
 import { attachMetricCells, createMetricCells, type WorkerCells } from '../../src/ledger/index.ts';
-import type { ConnectionFacts, TlsFacts } from '../../src/message/index.ts';
+import { type ConnectionFacts, HeaderList, type TlsFacts } from '../../src/message/index.ts';
 import {
   AttemptRecord,
+  COUNTER,
   METRIC_CELLS_CAPACITY,
   RandomIds,
   type RecordBatch,
@@ -125,4 +126,25 @@ export function seeded(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+/** Sampled, with a parent. */
+export const TRACED = HeaderList.of('traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
+
+/** A bench that knows the service `cart` and the listener `web`. */
+export function ready(): Bench {
+  const made = bench();
+  made.recorder.metrics.addService('cart', 3);
+  made.recorder.metrics.addListener('web', '127.0.0.1_8443');
+  return made;
+}
+
+/** A counter of the service `cart`. */
+export function cluster(made: Bench, counter: keyof typeof COUNTER): number {
+  return made.recorder.metrics.serviceOf(3, 'cart').counters.read(COUNTER[counter]);
+}
+
+/** A cell of the listener `web`. */
+export function listener(made: Bench, cell: number): number {
+  return made.recorder.metrics.listenerOf('web')?.read(cell) ?? -1;
 }

@@ -203,10 +203,12 @@ test('hops with one ratio decide alike, and a higher ratio contains a lower one'
   let low = 0;
   let high = 0;
   for (let i = 0; i < 20_000; i++) {
-    const pairs = ['b3', `${ids.traceId()}-${SPAN}`];
-    const first = read(pairs, tenth).ctx.sampled;
-    assert.equal(read(pairs, tenth).ctx.sampled, first);
-    const second = read(pairs, half).ctx.sampled;
+    const headers = HeaderList.of('b3', `${ids.traceId()}-${SPAN}`);
+    const sampledAt = (settings: TraceSettings): boolean =>
+      readTrace(headers, settings, ids, () => {}).sampled;
+    const first = sampledAt(tenth);
+    assert.equal(sampledAt(tenth), first);
+    const second = sampledAt(half);
     assert.ok(second || !first, 'sampled at 10 % means sampled at 50 %');
     if (first) low++;
     if (second) high++;
@@ -278,6 +280,27 @@ test('a 64-bit trace id goes on in 64 bits, and padded in traceparent', () => {
 test('what is not sampled is passed on with the decision and the caller as parent', () => {
   assert.equal(written(['traceparent', `00-${TRACE}-${SPAN}-00`]).traceparent, `00-${TRACE}-${SPAN}-00`);
   assert.match(written([]).traceparent as string, /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+});
+
+test('an unsampled W3C context that is in order is left where it stands', () => {
+  const lines = (...pairs: string[]): string => {
+    const headers = HeaderList.of(...pairs);
+    const ctx = readTrace(headers, NEVER, countingIds(), () => {});
+    writeTrace(headers, ctx, '', NEVER);
+    return headers.toText();
+  };
+  const parent = `00-${TRACE}-${SPAN}-00`;
+  const first = ['Traceparent', parent, 'tracestate', 'a=1,b=2', 'accept', '*/*'];
+  assert.equal(lines(...first), `Traceparent: ${parent}\r\ntracestate: a=1,b=2\r\naccept: */*\r\n`);
+  assert.equal(lines('traceparent', parent, 'tracestate', 'BAD'), `traceparent: ${parent}\r\n`);
+  assert.equal(lines('traceparent', parent, 'tracestate', ''), `traceparent: ${parent}\r\n`);
+  assert.equal(
+    lines('traceparent', parent, 'tracestate', 'a=1', 'tracestate', 'b=2'),
+    `traceparent: ${parent}\r\ntracestate: a=1,b=2\r\n`,
+  );
+  assert.equal(lines('traceparent', `00-${TRACE}-${SPAN}-02`), `traceparent: ${parent}\r\n`);
+  assert.equal(lines('traceparent', `01-${TRACE}-${SPAN}-00-x`), `traceparent: ${parent}\r\n`);
+  assert.equal(lines('tracestate', 'a=1').includes('tracestate'), false);
 });
 
 test('a malformed context is not passed on', () => {

@@ -1,4 +1,4 @@
-/** `/metrics`: for Prometheus. */
+/** `/metrics`: for Prometheus, in the text format; every value is read when it is asked for. */
 import type { Endpoint } from '../answer.ts';
 
 export const metrics: Endpoint = {

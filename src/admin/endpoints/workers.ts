@@ -11,10 +11,22 @@ export const workers: Endpoint = {
 export const restartWorker: Endpoint = {
   path: '/workers/:index/restart',
   methods: ['POST'],
-  summary: 'start a successor, then drain and end worker :index',
-  handle: async ({ params }, api) => {
-    const count = api.workers().length;
-    const index = workerIndex(params[0] as string, count);
+  summary: 'start a successor, then drain and end worker :index; ?drain=false ends it at once',
+  handle: async ({ params, query }, api) => {
+    const index = workerIndex(params[0] as string, api.workers().length);
+    const drain = query.get('drain') ?? 'true';
+    if (drain === 'false') {
+      api.killWorker(index);
+      return json(api.workers()[index], 202);
+    }
+    if (drain !== 'true') {
+      throw new AdminError(
+        400,
+        'bad-drain',
+        `drain=${drain} is neither true nor false`,
+        'give drain=false, or leave it out',
+      );
+    }
     await api.restartWorker(index);
     return json(api.workers()[index]);
   },

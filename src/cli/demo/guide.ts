@@ -21,13 +21,13 @@ export function guide({ caFile, jaeger }: GuideFacts): string {
   config    config/demo.yaml (save it: the running proxy takes the change)
 
   A retry: the first attempt fails, the second is answered; then why.
-    curl -s -H 'host: stock.shop' -H 'x-request-id: retry-${spanId}' '${mesh}/stock/apples?fail=first' --next -s '${admin}/decisions?request=retry-${spanId}'
+    curl -s -H 'host: stock.shop' -H 'x-request-id: retry-${spanId}' '${mesh}/stock/apples?fail=first'; sleep 1; curl -s '${admin}/decisions?request=retry-${spanId}'
 
   A tripped breaker: twenty at once for a replica that may have four; the rest get 503 at once.
-    curl -s -Z --parallel-immediate --parallel-max 20 -H 'host: stock.shop' -o /dev/null -w '%{http_code}\\n' '${mesh}/audit?n=[1-20]'
+    curl -s --no-progress-meter -Z --parallel-immediate --parallel-max 20 -H 'host: stock.shop' -o /dev/null -w '%{http_code}\\n' '${mesh}/audit?n=[1-20]'
 
   A trace: one page and every call behind it, retries included.
-    curl -s -o /dev/null -H 'traceparent: 00-${traceId}-${spanId}-01' http://${HOST}:${PORTS.web}/ --next -s '${admin}/traces?format=text&id=${traceId}'
+    curl -s -o /dev/null -H 'traceparent: 00-${traceId}-${spanId}-01' http://${HOST}:${PORTS.web}/; sleep 1; curl -s '${admin}/traces?format=text&id=${traceId}'
 
   Ctrl-C drains and ends it.
 `;

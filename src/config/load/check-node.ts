@@ -24,6 +24,7 @@ export function checkNode(config: ConfigFields, context: CheckContext): void {
     checkTls(listener, ['listeners', i, 'tls'], context);
   });
   checkAddresses(config, context);
+  checkKeys(config, context);
   const { host } = config.admin.address;
   if (!host.startsWith('127.') && host !== '::1')
     context.fault({
@@ -56,6 +57,32 @@ function checkAddresses(config: ConfigFields, context: CheckContext): void {
   claim(config.admin.address, ['admin', 'address']);
 }
 
+/** A certificate is known by its file, so it can't have one key here and another there. */
+function checkKeys(config: ConfigFields, context: CheckContext): void {
+  const keys = new Map<string, string>();
+  const check = (certFile: string | undefined, keyFile: string | undefined, path: Path) => {
+    if (certFile === undefined || keyFile === undefined) return;
+    const certificate = context.resolvePath(certFile);
+    const key = context.resolvePath(keyFile);
+    const known = keys.get(certificate);
+    if (known === undefined) keys.set(certificate, key);
+    else if (known !== key)
+      context.fault({
+        path: [...path, 'keyFile'],
+        expected: `${known}, the key named beside this certificate before`,
+        cure: 'a certificate has one key; correct one of the two',
+      });
+  };
+  config.listeners.forEach((listener, i) => {
+    listener.tls?.certificates.forEach(({ certFile, keyFile }, j) => {
+      check(certFile, keyFile, ['listeners', i, 'tls', 'certificates', j]);
+    });
+  });
+  config.services.forEach((service, i) => {
+    check(service.tls?.certFile, service.tls?.keyFile, ['services', i, 'tls']);
+  });
+}
+
 function checkTls(listener: ListenerFields, path: Path, context: CheckContext): void {
   const { tls } = listener;
   if (tls === undefined) return;
@@ -65,19 +92,19 @@ function checkTls(listener: ListenerFields, path: Path, context: CheckContext): 
       expected: 'at least one certificate',
       cure: 'add { certFile: web.pem, keyFile: web.key }',
     });
-  const keys = new Map<string, string>();
+  const seen = new Set<string>();
   tls.certificates.forEach((certificate, i) => {
     const at = [...path, 'certificates', i];
     checkFile(context, [...at, 'certFile'], certificate.certFile);
     checkFile(context, [...at, 'keyFile'], certificate.keyFile);
     checkFile(context, [...at, 'ocspFile'], certificate.ocspFile);
-    if (keys.has(certificate.certFile))
+    if (seen.has(certificate.certFile))
       context.fault({
         path: [...at, 'certFile'],
         expected: 'each certificate once',
         cure: 'remove one of the two',
       });
-    keys.set(certificate.certFile, certificate.keyFile);
+    seen.add(certificate.certFile);
   });
   checkFile(context, [...path, 'clientCaFile'], tls.clientCaFile);
   if (tls.clientAuth !== 'off' && tls.clientCaFile === undefined)

@@ -74,7 +74,11 @@ export function loadConfig(text: string | Uint8Array, file: string, options: Loa
     checkRoutes(shaped.value, context);
     checkServices(shaped.value, context);
     if (faults.every((fault) => fault.severity === 'warning')) {
-      const draft = toDraft(shaped.value, resolvePath, options.processors ?? availableParallelism());
+      const draft = toDraft(
+        shaped.value,
+        resolvePath,
+        Math.min(options.processors ?? availableParallelism(), LIMITS.workers),
+      );
       return { ok: true, draft, warnings: inOrder(faults) };
     }
   }

@@ -124,7 +124,7 @@ export const accessLogSchema = z.strictObject({
 export const workersSchema = () =>
   integer({ min: 1, max: LIMITS.workers, unit: 'threads' })
     .optional()
-    .describe('Threads that carry traffic. Default: as many as processors.');
+    .describe('Threads that carry traffic. Default: as many as processors, up to that number.');
 
 export const drainSchema = () =>
   duration({ min: 0, max: 86_400_000 })

@@ -83,7 +83,7 @@ const retry = z.strictObject({
     .array(retryCondition())
     .prefault([])
     .describe(
-      "Envoy's conditions, for every method. Empty: what was provably unsent (connect-failure, refused-stream, a reused connection that was closed), and resets and gateway errors of idempotent methods.",
+      "Envoy's conditions, for every method. Empty: attempts of which no byte was handed to a backend and, for idempotent methods, also attempts without an answer, per-try timeouts and 503.",
     ),
   codes: z
     .array(integer({ min: 400, max: 599 }))

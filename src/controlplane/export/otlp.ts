@@ -52,6 +52,8 @@ export class OtlpExporter {
   private readonly spans: ReadableSpans;
   private readonly queue: number;
   private readonly onState: (works: boolean, detail: string) => void;
+  /** Batches under way. */
+  private readonly posts = new Set<Promise<void>>();
   private offered = 0;
   private exported = 0;
   private rejected = 0;
@@ -73,13 +75,19 @@ export class OtlpExporter {
         export: (spans, done) => {
           this.queued -= spans.length;
           this.inFlight += spans.length;
-          this.poster.post(spans).then((result) => {
+          const post = this.poster.post(spans).then((result) => {
+            this.posts.delete(post);
             this.settle(spans.length, result.error, result.rejected);
             // Failures are counted here; the processor would only report them to a global handler.
             done({ code: 0 });
           });
+          this.posts.add(post);
         },
-        shutdown: () => this.poster.close(),
+        // The processor waits for what was queued, but not for the batch that was under way before.
+        shutdown: async () => {
+          await Promise.all(this.posts);
+          await this.poster.close();
+        },
       },
       maxQueueSize: this.queue,
       maxExportBatchSize: Math.min(BATCH_SPANS, this.queue),

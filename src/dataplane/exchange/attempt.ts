@@ -59,6 +59,10 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private reported = false;
   private bodySent = false;
   private sent = false;
+  /** After 101 raw bytes go both ways, and each direction ends on its own. */
+  private tunnelled = false;
+  private clientEnded = false;
+  private endpointEnded = false;
 
   constructor(
     owner: AttemptOwner,
@@ -121,7 +125,9 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   }
 
   endTunnel(): void {
+    this.clientEnded = true;
     this.connection?.sendEnd(null);
+    if (this.endpointEnded) this.end('success');
   }
 
   pauseAnswer(): void {
@@ -138,7 +144,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     const { connection } = this;
     const wasWaiting = this.state === 'waiting';
     if (why !== null) this.record.failure = why;
-    this.end(outcome);
+    // An endpoint that was not reached yet can't be blamed.
+    this.end(wasWaiting ? 'abandoned' : outcome);
     if (wasWaiting) this.service.abandonCheckout(this);
     else connection?.cancel();
   }
@@ -190,6 +197,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.state = 'answering';
     this.wheel.cancel(this.timer);
     this.record.status = head.status;
+    this.tunnelled = head.body === 'tunnel';
     this.report(outcomeOf(head.status));
     this.owner.onAttemptHead(head);
   }
@@ -199,7 +207,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   }
 
   onEnd(trailers: HeaderList | null): void {
-    this.end('success');
+    this.endpointEnded = true;
+    if (!this.tunnelled || this.clientEnded) this.end('success');
     this.owner.onAttemptEnd(trailers);
   }
 

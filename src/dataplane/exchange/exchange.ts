@@ -16,12 +16,11 @@ import {
   type RequestHead,
   type ResponseHead,
 } from '../../message/index.ts';
-import { AttemptRecord, COUNTER, type RequestRecord, type RetryRefusal } from '../../telemetry/index.ts';
+import { AttemptRecord, COUNTER, type RequestRecord } from '../../telemetry/index.ts';
 import {
   afterFailure,
   afterHead,
   attemptTimeoutMs,
-  backoffMs,
   localReply,
   type RetryDecision,
   remainingMs,
@@ -40,6 +39,7 @@ import { beginRecord } from './begin-record.ts';
 import type { ExchangeContext, RulePolicy } from './context.ts';
 import { type OwnAnswer, sendAnswer } from './local-answer.ts';
 import { RequestBody } from './request-body.ts';
+import { RetryPlan } from './retry-plan.ts';
 import { prepareRequest, prepareResponse } from './upstream-head.ts';
 
 const REQUEST_TIMEOUT = 1;
@@ -57,19 +57,18 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   private readonly requestTimer = new Timer(this, REQUEST_TIMEOUT);
   private readonly idleTimer = new Timer(this, IDLE_TIMEOUT);
   private readonly backoffTimer = new Timer(this, BACKOFF);
-  private readonly tried: number[] = [];
   private rule: CompiledRule<RulePolicy> | null = null;
   private backend: BackendChoice | null = null;
   private service: UpstreamService | null = null;
   private body: RequestBody | null = null;
   private attempt: Attempt | null = null;
+  private retries: RetryPlan | null = null;
   private answerBegun = false;
   private tunnelled = false;
+  /** A tunnel's directions end one by one. */
+  private clientEnded = false;
+  private endpointEnded = false;
   private finished = false;
-  /** While a retry waits: the wait before it, why it is made, and whether it holds a unit of maxRetries. */
-  private backoff = 0;
-  private retryReason = '';
-  private holdsRetry = false;
 
   constructor(
     context: ExchangeContext,
@@ -133,6 +132,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     prepareRequest(head, path, rule, backend, this.stream.facts, this.listener);
     record.forwardedFor = head.headers.get(H['x-forwarded-for']) ?? '';
     const { retry } = rule.attached;
+    this.retries = new RetryPlan(retry, service);
     this.body = new RequestBody(retry.config.attempts > 0 ? retry.config.replayBytes : 0);
     if (head.body === 'none' || head.body === 'tunnel') this.requestComplete(null);
     service.recordRequest();
@@ -157,7 +157,9 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   onEnd(trailers: HeaderList | null): void {
     this.touch();
     if (this.tunnelled) {
+      this.clientEnded = true;
       this.attempt?.endTunnel();
+      if (this.endpointEnded) this.finish();
       return;
     }
     if (this.body === null || this.body.complete) return;
@@ -196,9 +198,9 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     const resetMs = decision.retry
       ? resetDelayMs(policy.config, head.headers, this.context.clock.wallMs(), this.context.random())
       : -1;
-    if (decision.retry && this.scheduleRetry(decision, resetMs)) {
+    if (decision.retry && attempt !== null && this.scheduleRetry(attempt, decision, resetMs)) {
       this.attempt = null;
-      attempt?.discardAnswer();
+      attempt.discardAnswer();
       return;
     }
     record.responseStartMs = this.context.clock.nowMs();
@@ -218,8 +220,13 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   }
 
   onAttemptEnd(trailers: HeaderList | null): void {
-    this.attempt = null;
     this.stream.sendEnd(trailers);
+    if (this.tunnelled && !this.clientEnded) {
+      this.endpointEnded = true;
+      this.touch();
+      return;
+    }
+    this.attempt = null;
     this.finish();
   }
 
@@ -235,7 +242,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     if (!this.answerBegun && attempt !== null) {
       const policy = (this.rule as CompiledRule<RulePolicy>).attached.retry;
       const decision = afterFailure(policy, why, this.method, attempt.started, attempt.record.reused);
-      if (decision.retry && this.scheduleRetry(decision, -1)) return;
+      if (decision.retry && this.scheduleRetry(attempt, decision, -1)) return;
     }
     this.fail(why);
   }
@@ -247,7 +254,8 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       this.limit('timeouts.request', requestMs, requestMs);
       this.giveUp(failure('request-timeout', `${requestMs} ms`));
     } else {
-      const bodyMissing = this.body !== null && !this.body.complete;
+      // A client that we don't read from is not to blame: the endpoint takes nothing.
+      const bodyMissing = this.body !== null && !this.body.complete && !this.body.full;
       this.giveUp(failure(bodyMissing ? 'body-timeout' : 'stream-idle', `${this.listener.idleTimeoutMs} ms`));
     }
   }
@@ -260,9 +268,10 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     const rule = this.rule as CompiledRule<RulePolicy>;
     const body = this.body as RequestBody;
     const nowMs = context.clock.nowMs();
-    const attemptRecord = new AttemptRecord(record.service, nowMs, this.backoff, this.retryReason);
-    const holdsRetry = this.holdsRetry;
-    this.holdsRetry = false;
+    const retries = this.retries as RetryPlan;
+    const attemptRecord = new AttemptRecord(record.service, nowMs, retries.waitMs, retries.reason);
+    attemptRecord.backoffFromAnswer = retries.waitFromAnswer;
+    const holdsRetry = retries.takeUnit();
     if (!service.acquireRequest()) {
       if (holdsRetry) service.releaseRetry(service.config.slot);
       const { maxRequests } = service.config.circuitBreaker;
@@ -270,7 +279,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       this.fail(failure('max-requests'));
       return;
     }
-    const picked = service.pick(rule.attached.retry.config.hostSelectionAttempts > 0 ? this.tried : []);
+    const picked = service.pick(rule.attached.retry.config.hostSelectionAttempts > 0 ? retries.tried : []);
     if (picked === null) {
       service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
       service.releaseRequest(service.config.slot);
@@ -285,12 +294,12 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     }
     attemptRecord.endpoint = addressOf(picked.endpoint);
     body.rewind();
-    if (!this.mayStillRetry()) body.giveUpReplay();
+    if (!retries.allowsAfter(record.attempts.length)) body.giveUpReplay();
     const attempt = new Attempt(
       this,
       service,
       picked,
-      this.tried,
+      retries.tried,
       holdsRetry,
       attemptRecord,
       this.head,
@@ -303,37 +312,23 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     attempt.start();
   }
 
-  /** Arranges the next attempt; false when something forbids it, which the record then says. */
-  private scheduleRetry(decision: RetryDecision, resetMs: number): boolean {
-    const { attempt, context, record } = this;
-    const service = this.service as UpstreamService;
-    const { retry, timeouts } = (this.rule as CompiledRule<RulePolicy>).attached;
-    if (!this.mayStillRetry()) return this.refuseRetry('attempts');
-    if (this.body?.restartable !== true) return this.refuseRetry('body');
-    const delayMs =
-      resetMs >= 0 ? resetMs : backoffMs(retry.config, record.attempts.length, context.random());
-    if (delayMs >= remainingMs(timeouts, this.elapsedMs(context.clock.nowMs()))) {
-      return this.refuseRetry('timeout');
-    }
-    const leave = service.acquireRetry();
-    if (leave !== 'yes') return this.refuseRetry(leave);
-    if (attempt !== null) this.tried.push(attempt.endpointIndex);
-    this.holdsRetry = service.retriesAreGauged;
-    this.backoff = delayMs;
-    this.retryReason = decision.reason;
-    context.wheel.arm(this.backoffTimer, delayMs);
+  /** Arranges the attempt after `last`; false when something forbids it, which the record then says. */
+  private scheduleRetry(last: Attempt, decision: RetryDecision, resetMs: number): boolean {
+    const { context, record } = this;
+    const { timeouts } = (this.rule as CompiledRule<RulePolicy>).attached;
+    const retries = this.retries as RetryPlan;
+    record.retryRefused = retries.plan(
+      decision,
+      record.attempts.length,
+      this.body?.restartable === true,
+      resetMs,
+      remainingMs(timeouts, this.elapsedMs(context.clock.nowMs())),
+      context.random(),
+    );
+    if (record.retryRefused !== '') return false;
+    retries.tried.push(last.endpointIndex);
+    context.wheel.arm(this.backoffTimer, retries.waitMs);
     return true;
-  }
-
-  private refuseRetry(why: RetryRefusal): false {
-    this.record.retryRefused = why;
-    return false;
-  }
-
-  /** Does the policy leave room for another attempt? */
-  private mayStillRetry(): boolean {
-    const attempts = this.rule?.attached.retry.config.attempts ?? 0;
-    return this.record.attempts.length <= attempts;
   }
 
   private requestComplete(trailers: HeaderList | null): void {
@@ -419,7 +414,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     context.wheel.cancel(this.requestTimer);
     context.wheel.cancel(this.idleTimer);
     context.wheel.cancel(this.backoffTimer);
-    if (this.holdsRetry) this.service?.releaseRetry(record.serviceSlot);
+    this.retries?.drop(record.serviceSlot);
     this.attempt = null;
     this.body = null;
     record.endMs = context.clock.nowMs();

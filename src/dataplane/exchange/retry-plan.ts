@@ -3,10 +3,11 @@
  * maxRetries held meanwhile. The policy has decided that a retry is wanted; here it meets every limit that may
  * forbid it, the cheapest first and the node-wide one last, because asking that one takes from it.
  */
+
+import type { RetryRefusal } from '../../telemetry/index.ts';
 import type { RetryDecision } from '../policy/index.ts';
 import { backoffMs, type RetryPolicy } from '../policy/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
-import type { RetryRefusal } from '../../telemetry/index.ts';
 
 export class RetryPlan {
   /** Endpoints that earlier attempts used, by their index in the service's list. */

@@ -7,8 +7,7 @@
  * → `linger`: answered for the last time, the rest is LingeringClose's.
  */
 import type { Socket } from 'node:net';
-import { type Failure, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
-import type { ListenerConfig } from '../../config/index.ts';
+import { type Failure, failure, LIMITS, Timer, type TimerOwner } from '../../base/index.ts';
 import type {
   ConnectionFacts,
   DownstreamHandler,
@@ -25,18 +24,9 @@ import {
   type RequestSink,
   responseFraming,
 } from '../codec/http1/index.ts';
-import type { Conductor } from '../exchange/index.ts';
 import { SocketOut } from '../transport/index.ts';
+import type { ListenerContext } from './context.ts';
 import { LingeringClose } from './lingering-close.ts';
-
-/** What the connections of one listener share; its configuration may be replaced at any time. */
-export interface ListenerContext {
-  readonly config: ListenerConfig;
-  readonly conductor: Conductor;
-  readonly wheel: TimerWheel;
-  readonly draining: boolean;
-  onConnectionClosed(connection: Http1Connection): void;
-}
 
 type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
 

@@ -11,7 +11,8 @@ import type { ConnectionFacts, TlsFacts } from '../../message/index.ts';
 import { type CounterBlock, LISTENER_COUNTER } from '../../telemetry/index.ts';
 import type { Conductor } from '../exchange/index.ts';
 import { createTlsTerminator, type TlsTerminator } from '../transport/index.ts';
-import { Http1Connection, type ListenerContext } from './http1-connection.ts';
+import type { ListenerContext } from './context.ts';
+import { Http1Connection } from './http1-connection.ts';
 
 /** First byte of a TLS record that carries a handshake (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 0x16;
@@ -90,6 +91,8 @@ export class Listener implements ListenerContext {
       this.draining = true;
       this.server.close();
       for (const connection of [...this.connections]) connection.drain();
+      // Whoever has not said a word yet has nothing to lose.
+      for (const socket of [...this.pending.keys()]) if (socket.bytesRead === 0) socket.destroy();
     }
     return new Promise((resolve) => {
       this.onEmpty = resolve;
