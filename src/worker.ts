@@ -32,7 +32,8 @@ export class DataPlane {
   private readonly clock: Clock;
   private readonly wheel: TimerWheel;
   private readonly ledger: WorkerLedger;
-  private readonly log: AccessLog | null;
+  private log: AccessLog | null;
+  private logPath: string | null;
   private readonly recorder: Recorder;
   private readonly context: ExchangeContext;
   private readonly conductor: Conductor;
@@ -57,7 +58,8 @@ export class DataPlane {
     this.ledger.connections.start((slot) => this.onWanted(slot));
     const first = applyDelta(null, start.snapshot);
     const { accessLog, tracing } = first.node;
-    this.log = accessLog.path === null ? null : this.openLog(accessLog.path);
+    this.logPath = accessLog.path;
+    this.log = this.openLog(accessLog.path);
     this.recorder = new Recorder({
       clock,
       cells: attachMetricCells(start.metrics, start.index),
@@ -146,6 +148,7 @@ export class DataPlane {
     const snapshot = applyDelta(this.snapshot, delta);
     this.snapshot = snapshot;
     this.recorder.configure(snapshot.node.tracing);
+    this.applyLog(snapshot.node.accessLog.path);
     this.applyServices(snapshot);
     this.context.router = compileRouter(snapshot, this.context.router, compileRulePolicy);
     const faults = await this.applyListeners(snapshot);
@@ -239,11 +242,25 @@ export class DataPlane {
     this.send({ type: 'drained', aborted });
   }
 
-  private openLog(path: string): AccessLog {
-    return new AccessLog({
-      path,
-      onError: (message) => this.send({ type: 'log', level: 'error', message, fields: { path } }),
-    });
+  private applyLog(path: string | null): void {
+    if (path === this.logPath) return;
+    const old = this.log;
+    this.logPath = path;
+    this.log = this.openLog(path);
+    this.recorder.setLog(this.log);
+    void old?.close(LIMITS.logCloseMs);
+  }
+
+  /** A log that can't be opened is reported and left out: traffic is worth more than its log. */
+  private openLog(path: string | null): AccessLog | null {
+    if (path === null) return null;
+    const report = (message: string): void => this.send({ type: 'log', level: 'error', message, fields: { path } });
+    try {
+      return new AccessLog({ path, onError: report });
+    } catch (error) {
+      report((error as Error).message);
+      return null;
+    }
   }
 
   private onWanted(slot: number): void {
