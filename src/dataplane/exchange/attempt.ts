@@ -57,7 +57,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private connection: Http1UpstreamConnection | null = null;
   private state: State = 'waiting';
   private reported = false;
-  private bodySent = false;
+  /** What the connection last said of the request body; see RequestBody.sendTo. */
+  private sending: 'ended' | 'full' | 'open' = 'open';
   private sent = false;
   /** After 101 raw bytes go both ways, and each direction ends on its own. */
   private tunnelled = false;
@@ -213,6 +214,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   }
 
   onWritable(): void {
+    if (this.sending === 'full') this.sending = 'open';
     this.pumpBody();
     this.owner.onAttemptWritable();
   }
@@ -231,8 +233,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   }
 
   private pumpBody(): void {
-    if (this.connection === null || this.bodySent || this.state === 'ended') return;
-    this.bodySent = this.body.sendTo(this.connection);
+    if (this.connection === null || this.sending !== 'open' || this.state === 'ended') return;
+    this.sending = this.body.sendTo(this.connection);
   }
 
   private armTryTimeout(): void {

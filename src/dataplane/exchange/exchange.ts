@@ -272,6 +272,11 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     const attemptRecord = new AttemptRecord(record.service, nowMs, retries.waitMs, retries.reason);
     attemptRecord.backoffFromAnswer = retries.waitFromAnswer;
     const holdsRetry = retries.takeUnit();
+    if (service.removed) {
+      if (holdsRetry) service.releaseRetry(service.config.slot);
+      this.fail(failure('no-service', `${record.service} was removed while a retry waited`));
+      return;
+    }
     if (!service.acquireRequest()) {
       if (holdsRetry) service.releaseRetry(service.config.slot);
       const { maxRequests } = service.config.circuitBreaker;
@@ -288,6 +293,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       return;
     }
     record.attempts.push(attemptRecord);
+    this.head.headers.set(H['x-envoy-attempt-count'], String(record.attempts.length));
     if (record.trace !== null) {
       attemptRecord.spanId = context.recorder.attemptSpanId(record.trace);
       context.recorder.writeTrace(this.head.headers, record.trace, attemptRecord.spanId);

@@ -67,19 +67,22 @@ export class RequestBody {
     this.unsentBytes = this.heldBytes;
   }
 
-  /** Gives the attempt what it can take; true once it has been given the end. */
-  sendTo(stream: UpstreamStream): boolean {
+  /**
+   * Gives the attempt what it can take. `ended`: it has been given the end; `full`: it takes no more until it is
+   * writable again, and must not be asked to; `open`: there is no more yet.
+   */
+  sendTo(stream: UpstreamStream): 'ended' | 'full' | 'open' {
     while (this.next < this.chunks.length) {
       const chunk = this.chunks[this.next] as Buffer;
       this.next++;
       this.unsentBytes -= chunk.length;
       const open = stream.sendBody(chunk);
       if (!this.replayable) this.dropSent();
-      if (!open) return false;
+      if (!open) return 'full';
     }
-    if (!this.ended) return false;
+    if (!this.ended) return 'open';
     stream.sendEnd(this.trailers);
-    return true;
+    return 'ended';
   }
 
   private dropSent(): void {

@@ -23,6 +23,8 @@ export interface PickedEndpoint {
 
 export class UpstreamService {
   config: ServiceConfig;
+  /** It left the configuration; its place in the ledger may soon be another's. */
+  removed = false;
   readonly counters: CounterBlock;
   private readonly ledger: WorkerLedger;
   private readonly clock: Clock;
@@ -78,8 +80,9 @@ export class UpstreamService {
     this.dialer.update(secrets);
   }
 
-  /** The service was removed: connections close as they become idle. */
+  /** The service was removed: connections close as they become idle, and nothing more may start. */
   close(): void {
+    this.removed = true;
     this.pool.close();
   }
 

@@ -135,16 +135,16 @@ export class ControlFields {
     if (this.contentLength >= 0) return this.refuse('length-conflict', '');
     // RFC 9112 section 6.1: framing of an HTTP/1.0 message with Transfer-Encoding is faulty.
     if (minor === 0) return this.refuse('http10-transfer-encoding', '');
-    if (codings === 'chunked') {
+    if (codings === 'chunked' || codings.toLowerCase() === 'chunked') {
       this.chunked = true;
       return true;
     }
+    // RFC 9112 section 6.3: 400 where the end can't be known, 501 where only the coding is unknown. An empty
+    // element is legal and refused: who takes the first element for the coding sees a message without one.
     const list = listElements(codings.toLowerCase());
-    const first = list.indexOf('chunked');
-    if (first < 0 || first !== list.length - 1) return this.refuse('bad-transfer-encoding', shown(codings));
-    if (first > 0) return this.refuse('unknown-transfer-encoding', shown(codings));
-    this.chunked = true;
-    return true;
+    if (list.length > 1 && list.indexOf('chunked') === list.length - 1)
+      return this.refuse('unknown-transfer-encoding', shown(codings));
+    return this.refuse('bad-transfer-encoding', shown(codings));
   }
 
   private readConnection(value: string): boolean {
