@@ -310,7 +310,6 @@ class RunningSupervisor implements Supervisor {
       metrics: this.telemetry.attach(id, column),
       snapshot: this.publisher.firstDelta(),
       secrets: this.secrets.encoded(),
-      logLevel: this.logger.level,
     };
   }
 

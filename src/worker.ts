@@ -138,8 +138,6 @@ export class DataPlane {
       case 'cpu-profile':
         void this.profile(message.durationMs);
         return;
-      case 'log-level':
-        return;
     }
   }
 
@@ -254,7 +252,8 @@ export class DataPlane {
   /** A log that can't be opened is reported and left out: traffic is worth more than its log. */
   private openLog(path: string | null): AccessLog | null {
     if (path === null) return null;
-    const report = (message: string): void => this.send({ type: 'log', level: 'error', message, fields: { path } });
+    const report = (message: string): void =>
+      this.send({ type: 'log', level: 'error', message, fields: { path } });
     try {
       return new AccessLog({ path, onError: report });
     } catch (error) {

@@ -60,8 +60,8 @@ export const LIMITS = {
   services: 16_384,
   endpoints: 65_536,
   listeners: 256,
-  /** One bit each in the ledger's masks of waiting workers. */
-  workers: 31,
+  /** One bit each in the ledger's masks of waiting workers, less one for a successor beside the worker it replaces. */
+  workers: 30,
   routes: 65_536,
 
   // TLS.

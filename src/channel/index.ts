@@ -21,7 +21,6 @@ export interface WorkerStart {
   /** A delta from version 0. */
   readonly snapshot: SnapshotDelta;
   readonly secrets: EncodedSecrets;
-  readonly logLevel: LogLevel;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -32,7 +31,6 @@ export type ToWorker =
   /** Stop accepting, answer `Connection: close`, end within the time, then report `drained`. */
   | { readonly type: 'drain'; readonly timeoutMs: number }
   | { readonly type: 'reopen-logs' }
-  | { readonly type: 'log-level'; readonly level: LogLevel }
   /** Record a CPU profile and report it. */
   | { readonly type: 'cpu-profile'; readonly durationMs: number }
   /** So many record batches were taken; the worker may send as many more. */

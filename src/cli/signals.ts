@@ -1,11 +1,14 @@
 /**
  * What signals mean. SIGTERM and SIGINT drain and end with 0; a second one ends at once, as people expect of a
- * second Ctrl-C. SIGHUP reads the configuration again. SIGUSR2 opens the logs anew (Envoy uses SIGUSR1,
+ * second Ctrl-C. One press comes twice under npm, from the terminal and passed on by npm, so a repeat that
+ * close is the same press. SIGHUP reads the configuration again. SIGUSR2 opens the logs anew (Envoy uses SIGUSR1,
  * which Node keeps for its inspector). Handlers are there before anything starts, because the default of
  * SIGHUP and SIGUSR2 is to end the process.
  */
 import { constants } from 'node:os';
 import type { Supervisor } from '../supervisor.ts';
+
+const SAME_PRESS_MS = 500;
 
 export interface Signals {
   /** The first SIGTERM or SIGINT. */
@@ -18,10 +21,14 @@ export interface Signals {
 export function catchSignals(): Signals {
   const stop = Promise.withResolvers<NodeJS.Signals>();
   let stopping = false;
+  let askedMs = 0;
   let supervisor: Pick<Supervisor, 'reload' | 'reopenLogs'> | null = null;
   const onStop = (signal: NodeJS.Signals): void => {
+    const now = performance.now();
+    if (stopping && now - askedMs < SAME_PRESS_MS) return;
     if (stopping) process.exit(128 + constants.signals[signal]);
     stopping = true;
+    askedMs = now;
     stop.resolve(signal);
   };
   const onReload = (): void => {

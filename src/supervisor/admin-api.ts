@@ -52,7 +52,6 @@ export function createAdminApi(parts: AdminParts): AdminApi {
     logLevel: () => logger.level,
     setLogLevel: (level) => {
       logger.level = level;
-      pool.post({ type: 'log-level', level });
     },
     cpuProfile: async (target, durationMs) => {
       if (target !== 'supervisor') return profileWorker(pool.slots[target] as WorkerSlot, durationMs);

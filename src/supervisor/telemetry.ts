@@ -42,8 +42,17 @@ export class TelemetryHub {
   private readonly logger: Logger;
   private otlp: OtlpExporter | null = null;
   private otlpEndpoint: string | null = null;
-  /** Exporters to backends that were configured before. */
-  private readonly former: OtlpExporter[] = [];
+  /** Exporters to backends that were configured before, until they have ended. */
+  private readonly former = new Set<OtlpExporter>();
+  /** What those that have ended counted: a counter must not fall. */
+  private readonly ended: Record<SpanCount, number> = {
+    offered: 0,
+    exported: 0,
+    rejected: 0,
+    droppedQueueFull: 0,
+    droppedExportFailed: 0,
+    failedPosts: 0,
+  };
   private readonly closing = new Set<Promise<void>>();
 
   constructor(options: TelemetryOptions) {
@@ -110,8 +119,13 @@ export class TelemetryHub {
     const { otlp } = this;
     if (otlp === null) return;
     this.otlp = null;
-    this.former.push(otlp);
-    const closed = otlp.shutdown(FLUSH_MS).finally(() => this.closing.delete(closed));
+    this.former.add(otlp);
+    const closed = otlp.shutdown(FLUSH_MS).finally(() => {
+      this.closing.delete(closed);
+      this.former.delete(otlp);
+      const stats = otlp.stats();
+      for (const field of Object.keys(this.ended) as SpanCount[]) this.ended[field] += stats[field];
+    });
     this.closing.add(closed);
   }
 
@@ -144,6 +158,6 @@ export class TelemetryHub {
     const stats: OtlpStats[] = [...this.former, ...(this.otlp ? [this.otlp] : [])].map((otlp) =>
       otlp.stats(),
     );
-    return stats.reduce((sum, each) => sum + each[field], 0);
+    return stats.reduce((sum, each) => sum + each[field], this.ended[field]);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * One access log line: a JSON object with the field names of Istio's default JSON log, so that what reads a
  * sidecar's log reads this one, plus `listener`, `attempts`, `trace_id` and the caller's identity. Built by
- * concatenation (0.8 µs against 3 for JSON.stringify of an object). The line is pure ASCII: whatever else a
+ * concatenation (0.9 µs, against 2.0 for JSON.stringify of an object made for it). The line is pure ASCII: whatever else a
  * client sent is escaped, so that no byte of it can forge a line, break UTF-8 or drive a terminal.
  */
 import { clip } from './clip.ts';

@@ -1,8 +1,8 @@
 /**
  * Histograms in metric cells: one cell per bucket (not cumulative; the exporter adds up), then one for values
  * above the last bound, then the sum. Bounds are Envoy's defaults, which Istio uses for milliseconds and
- * bytes alike. A binary search over 19 bounds in five steps without a data-dependent exit costs about 5 ns;
- * prom-client's `observe` costs about 200.
+ * bytes alike. A binary search over 19 bounds takes five comparisons whatever the value; with its two
+ * additions an observation costs 6 ns, prom-client's about 200.
  */
 import type { WorkerCells } from '../ledger/index.ts';
 

@@ -25,7 +25,7 @@ export class CounterBlock {
     this.base = base;
   }
 
-  /** About 2 ns. */
+  /** About 5 ns. */
   add(counter: number, n: number): void {
     this.cells.add(this.base + counter, n);
   }

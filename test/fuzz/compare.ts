@@ -2,10 +2,10 @@
 import type { Verdict } from './node-side.ts';
 
 export type Difference =
-  /** We refuse something that Node takes, here or at all. `code` is our failure kind. */
-  | { readonly who: 'we refuse'; readonly code: string; readonly detail: string }
-  /** Node refuses something that we take. `code` is Node's. `message` is what we made of it, if a head. */
-  | { readonly who: 'Node refuses'; readonly code: string; readonly message: string }
+  /** We refuse something that Node takes, here or at all. `code` is our failure kind, `node` what Node made of it. */
+  | { readonly who: 'we refuse'; readonly code: string; readonly detail: string; readonly node: string }
+  /** Node refuses something that we take. `code` is Node's, `ours` what we made of it. */
+  | { readonly who: 'Node refuses'; readonly code: string; readonly ours: string }
   /** Both accept, and see different messages: the dangerous kind. */
   | { readonly who: 'both accept'; readonly ours: string; readonly node: string };
 
@@ -22,14 +22,14 @@ export function compare(ours: Verdict, node: Verdict): Difference | null {
     if (refusedHere && refusedThere) {
       // The one that had taken the head is the one that refuses later, in the body.
       if (mine === NOTHING || mine === theirs) return null;
-      if (theirs === NOTHING) return { who: 'Node refuses', code: node.refused as string, message: mine };
+      if (theirs === NOTHING) return { who: 'Node refuses', code: node.refused as string, ours: mine };
       return { who: 'both accept', ours: mine, node: theirs };
     }
     if (refusedHere) {
       const [code, ...detail] = (ours.refused as string).split(': ');
-      return { who: 'we refuse', code: code as string, detail: detail.join(': ') };
+      return { who: 'we refuse', code: code as string, detail: detail.join(': '), node: theirs };
     }
-    if (refusedThere) return { who: 'Node refuses', code: node.refused as string, message: mine };
+    if (refusedThere) return { who: 'Node refuses', code: node.refused as string, ours: mine };
     return mine === theirs ? null : { who: 'both accept', ours: mine, node: theirs };
   }
 }

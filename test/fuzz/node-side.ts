@@ -15,11 +15,8 @@ export interface Verdict {
 
 /** A connection that gives its peer the bytes it is told to and throws away what it is sent. */
 class Line extends Duplex {
-  /** What the server answered by itself. */
-  answered = '';
   override _read(): void {}
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    if (this.answered.length < 64) this.answered += chunk.toString('latin1');
+  override _write(_chunk: Buffer, _encoding: string, done: () => void): void {
     done();
   }
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -47,8 +44,13 @@ export class NodeServer {
   private readonly verdicts = new WeakMap<object, Verdict>();
 
   constructor() {
-    // Only the time limits are switched off: here nothing is slow.
-    this.server = createServer({ connectionsCheckingInterval: 2 ** 30, keepAliveTimeout: 0 });
+    // Time limits are switched off: here nothing is slow. A missing Host is judged in `record`, since the server
+    // answers it without an event.
+    this.server = createServer({
+      requireHostHeader: false,
+      connectionsCheckingInterval: 2 ** 30,
+      keepAliveTimeout: 0,
+    });
     this.server.timeout = 0;
     this.server.on('request', (message, answer) => this.onRequest(message, answer));
     this.server.on('checkContinue', (message, answer) => this.onRequest(message, answer));
@@ -59,7 +61,9 @@ export class NodeServer {
       this.server.on(event, (message: IncomingMessage) => this.record(message, 'tunnel'));
     this.server.on('clientError', (error: NodeJS.ErrnoException, line) => {
       const verdict = this.verdicts.get(line);
-      if (verdict !== undefined) verdict.refused ??= error.code ?? error.message;
+      // What follows a request with Connection: close is ignored, which this code says.
+      if (verdict !== undefined && error.code !== 'HPE_CLOSED_CONNECTION')
+        verdict.refused ??= error.code ?? error.message;
     });
   }
 
@@ -74,11 +78,7 @@ export class NodeServer {
       return { line, verdict };
     });
     await settle();
-    for (const { line, verdict } of lines) {
-      // Without a Host it answers 400 by itself and reports nothing.
-      if (line.answered.startsWith('HTTP/1.1 400')) verdict.refused ??= 'answered 400';
-      line.destroy();
-    }
+    for (const { line } of lines) line.destroy();
     return lines.map(({ verdict }) => verdict);
   }
 
@@ -88,13 +88,21 @@ export class NodeServer {
   }
 
   private record(message: IncomingMessage, kind: string): void {
-    const { messages } = this.verdictOf(message);
+    const verdict = this.verdictOf(message);
+    // Refused is refused, though the server itself reads on.
+    if (verdict.refused !== null) return;
+    if (message.httpVersion === '1.1' && message.headers.host === undefined) {
+      verdict.refused = 'missing Host';
+      return;
+    }
+    const { messages } = verdict;
     const at = messages.length;
     const head = `${message.method} ${message.url} ${fieldsOf(message)}`;
     messages.push(kind === 'tunnel' ? `${head} tunnel` : `${head} unfinished`);
-    if (kind !== 'tunnel') takeBody(message, (body) => {
-      messages[at] = `${head} ${body}`;
-    });
+    if (kind !== 'tunnel')
+      takeBody(message, (body) => {
+        messages[at] = `${head} ${body}`;
+      });
   }
 
   private verdictOf(message: IncomingMessage): Verdict {

@@ -9,7 +9,8 @@ export function judgeRequests(wire: Buffer): Verdict {
   const notes = new Notes(verdict);
   const parser = new RequestParser(
     {
-      onHead: (head) => notes.head(`${head.method} ${head.target} ${fieldsOf(head.headers)}`, head.body === 'tunnel'),
+      onHead: (head) =>
+        notes.head(`${head.method} ${head.target} ${fieldsOf(head.headers)}`, head.body === 'tunnel'),
       onBody: (chunk) => notes.body(chunk),
       onEnd: (trailers) => notes.end(trailers),
     },
@@ -23,7 +24,9 @@ export function judgeRequests(wire: Buffer): Verdict {
       break;
     }
     at += consumed;
-    if (parser.done && !parser.keepAlive) break;
+    // Node takes Proxy-Connection for Connection; what it does not read can't be compared.
+    const last = verdict.messages.at(-1) ?? '';
+    if (parser.done && (!parser.keepAlive || /\[proxy-connection: close\]/i.test(last))) break;
     if (parser.done) parser.next();
   }
   return verdict;
@@ -40,7 +43,10 @@ export function judgeResponse(wire: Buffer, method: string): Verdict {
     onEnd: (trailers) => notes.end(trailers),
   });
   parser.expect(method, false);
-  if (parser.execute(wire, 0, wire.length) < 0) verdict.refused = parser.failure?.detail ?? '';
+  const consumed = parser.execute(wire, 0, wire.length);
+  if (consumed < 0) verdict.refused = parser.failure?.detail ?? '';
+  // The connection drops an endpoint that sends more than its answer.
+  else if (consumed < wire.length) verdict.refused = 'excess';
   else verdict.refused = parser.finish()?.kind ?? null;
   return verdict;
 }

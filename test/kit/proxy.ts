@@ -53,6 +53,7 @@ export interface TestProxy {
   readonly connections: number;
   /** Requests under way. */
   readonly active: number;
+  readonly armedTimers: number;
   /** Hands the worker a message of the supervisor's. */
   handle(message: ToWorker): void;
   /** Drains and resolves with the number of requests that were cut off. */
@@ -147,7 +148,6 @@ export async function withProxy<T>(
       metrics: cells.buffers,
       snapshot: diffSnapshots(null, first),
       secrets: encodeSecrets(options.secrets ?? NO_SECRETS),
-      logLevel: 'error',
     },
     onMessage,
   );
@@ -215,6 +215,9 @@ export async function withProxy<T>(
     },
     get active() {
       return plane.activeRequests;
+    },
+    get armedTimers() {
+      return plane.armedTimers;
     },
     handle(message) {
       plane.handle(message);

@@ -1,5 +1,5 @@
 /** Clients and backends that speak bytes, for what no HTTP library would send or show. */
-
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   createServer as createHttpServer,
@@ -140,6 +140,35 @@ export async function rawBackend(
   open.add(backend);
   return backend;
 }
+
+/**
+ * A port whose listener accepts nothing and whose accept queue is full, so that the kernel answers no further
+ * SYN: connecting to it hangs, as behind a firewall that drops packets.
+ */
+export async function unacceptingPort(): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const child = spawn(process.execPath, ['-e', UNACCEPTING], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const port = Number(line.toString());
+  const filling = Array.from({ length: 8 }, () => connect({ host: '127.0.0.1', port }).on('error', () => {}));
+  await Promise.race(filling.map((socket) => once(socket, 'connect')));
+  const backend = {
+    port,
+    async close() {
+      open.delete(backend);
+      for (const socket of filling) socket.destroy();
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+  open.add(backend);
+  return backend;
+}
+
+const UNACCEPTING = `
+const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+  require('node:fs').writeSync(1, String(server.address().port));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+});`;
 
 export interface HttpBackend {
   readonly port: number;

@@ -144,7 +144,7 @@ test('a worker that dies while the breaker is full gives its places back, and th
     const before = Array.from({ length: CALLS }, () => call(port).catch(() => null));
     await held.holds(LIMIT);
     for (let worker = 0; worker < 4; worker++) {
-      const answer = await node.admin(`/workers/${worker}/restart?kill=true`, 'POST');
+      const answer = await node.admin(`/workers/${worker}/restart?drain=false`, 'POST');
       assert.ok(answer.ok, await answer.text());
     }
     held.release();

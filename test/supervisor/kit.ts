@@ -144,7 +144,6 @@ export interface StubInfo {
   readonly services: readonly { readonly name: string; readonly slot: number }[];
   readonly serials: readonly string[];
   readonly secretKeys: boolean;
-  readonly level: string;
   readonly reopened: number;
 }
 

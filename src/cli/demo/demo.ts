@@ -4,6 +4,7 @@
  * drains), then the shop, then the certificate's directory.
  */
 import { fileURLToPath } from 'node:url';
+import { catchSignals } from '../signals.ts';
 import { makeCertificate } from './certificate.ts';
 import { guide } from './guide.ts';
 import { takenPorts } from './ports.ts';
@@ -38,7 +39,6 @@ export interface DemoOptions {
   readonly print?: (text: string) => void;
 }
 
-const SAME_PRESS_MS = 500;
 const CONFIG_FILE = fileURLToPath(new URL('../../../config/demo.yaml', import.meta.url));
 
 /** Runs the demo to its end and gives the exit status. A port that is taken ends it with 1 and one line. */
@@ -49,7 +49,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     process.stderr.write(`${taken}\n`);
     return 1;
   }
-  const until = options.until ?? signalled();
+  const until = options.until ?? catchSignals().stop.then(() => undefined);
   const undo: Array<() => Promise<unknown>> = [];
   let status = 0;
   try {
@@ -76,22 +76,4 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     for (const step of undo.reverse()) await step().catch((error) => process.stderr.write(`${error}\n`));
   }
   return status;
-}
-
-/**
- * A second signal ends the process at once, as people expect of a second Ctrl-C. One press comes twice under npm: from
- * the terminal, and passed on by npm; so a repeat that close is the same press.
- */
-function signalled(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = 0;
-    const onSignal = (): void => {
-      const now = performance.now();
-      if (asked !== 0 && now - asked > SAME_PRESS_MS) process.exit(130);
-      if (asked === 0) asked = now;
-      resolve();
-    };
-    process.on('SIGINT', onSignal);
-    process.on('SIGTERM', onSignal);
-  });
 }

@@ -1,0 +1,16 @@
+/** A short run of the differential fuzz: 20 seconds, or OUTBOARD_FUZZ_SECONDS. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SEED } from '../codec/http1/random.ts';
+import { runDifferential } from './http1-differential.ts';
+
+const seconds = Number(process.env.OUTBOARD_FUZZ_SECONDS ?? 20);
+
+test(`requests and answers are judged as Node judges them, or differently for a known reason (${seconds} s)`, async (t) => {
+  const report = await runDifferential(seconds, SEED);
+  t.diagnostic(
+    `seed ${report.seed}: ${report.inputs} inputs, ${report.accepted} accepted, ${report.refused} refused`,
+  );
+  assert.equal(report.unexplained, null, report.unexplained ?? '');
+  assert.ok(report.accepted > 0 && report.refused > 0, 'the fuzz compared nothing');
+});
