@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
-import { type Hello, normalName, readHello, sealedWith } from '../../src/dataplane/transport/tls-hello.ts';
+import { normalName } from '../../src/base/index.ts';
+import { type Hello, readHello, sealedWith } from '../../src/dataplane/transport/tls-hello.ts';
 
 async function helloOf(options: ConnectionOptions): Promise<Buffer> {
   const server = createServer().listen(0, '127.0.0.1');

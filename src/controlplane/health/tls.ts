@@ -4,7 +4,8 @@
  * endpoint that only a common name would let pass is unhealthy, because no request would pass it either.
  */
 import { isIP } from 'node:net';
-import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from 'node:tls';
+import type { ConnectionOptions, PeerCertificate } from 'node:tls';
+import { nameMismatch } from '../../base/index.ts';
 import type { SecretSet, UpstreamTls } from '../../config/index.ts';
 
 /** Throws when a secret is not loaded: without `ca` every public authority would be trusted. */
@@ -26,25 +27,7 @@ export function endpointTlsOptions(tls: UpstreamTls, address: string, secrets: S
 
 function verifyNames(tls: UpstreamTls, address: string, certificate: PeerCertificate): Error | undefined {
   const wanted = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : [tls.sni ?? address];
-  const uris = uriNames(certificate.subjectaltname ?? '');
-  for (const name of wanted) {
-    if (uris.includes(name)) return undefined;
-    // Node falls back to the common name where there is no alternative name at all.
-    if (certificate.subjectaltname && checkServerIdentity(name, certificate) === undefined) return undefined;
-  }
-  const holds = certificate.subjectaltname ?? 'no subjectAltName';
-  return Object.assign(new Error(`the certificate holds ${holds}; expected ${wanted.join(' or ')}`), {
-    code: 'ERR_TLS_CERT_ALTNAME_INVALID',
-  });
-}
-
-/** Node quotes, as JSON, a value that holds a separator, so that one name can't pose as two. */
-const ALT_NAME = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?:, |$)/gy;
-
-function uriNames(text: string): string[] {
-  const uris: string[] = [];
-  for (const [, kind, value] of text.matchAll(ALT_NAME)) {
-    if (kind === 'URI') uris.push((value as string).startsWith('"') ? JSON.parse(value as string) : value);
-  }
-  return uris;
+  const message = nameMismatch(wanted, certificate.subjectaltname);
+  if (message === null) return undefined;
+  return Object.assign(new Error(message), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
 }

@@ -17,12 +17,10 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
-import { type Clock, invariant, LIMITS } from '../../base/index.ts';
+import { type Clock, invariant, LIMITS, nameMismatch } from '../../base/index.ts';
 import type { CertificateSecret, SecretSet, TrustBundle, UpstreamTls } from '../../config/index.ts';
 import { CIPHERS, GROUPS } from './tls-context.ts';
 import type { Explained, TlsClientFailure } from './tls-error.ts';
-import { normalName } from './tls-hello.ts';
-import { altNames } from './tls-peer.ts';
 
 export interface TlsOriginatorOptions {
   readonly tls: UpstreamTls;
@@ -166,31 +164,8 @@ function keepSession(
 }
 
 function verifyNames(tls: UpstreamTls, dialled: string, certificate: PeerCertificate): Error | undefined {
-  const names = altNames(certificate.subjectaltname);
   const wanted = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : [tls.sni ?? dialled];
-  for (const name of wanted) {
-    if (isIP(name) !== 0 ? names.ips.some((ip) => sameAddress(ip, name)) : names.uris.includes(name))
-      return undefined;
-    const host = normalName(name);
-    if (names.dns.some((pattern) => hostMatches(host, normalName(pattern)))) return undefined;
-  }
-  const holds =
-    [...names.dns, ...names.ips, ...names.uris].slice(0, 20).join(', ') || 'no subjectAltName at all';
-  const message = `the endpoint certificate holds ${holds}; expected ${wanted.join(' or ')}`;
+  const message = nameMismatch(wanted, certificate.subjectaltname);
+  if (message === null) return undefined;
   return Object.assign(new Error(message), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
-}
-
-/** A wildcard stands for one whole leftmost label (RFC 6125 section 6.4.3). */
-function hostMatches(host: string, pattern: string): boolean {
-  if (pattern === host) return true;
-  const dot = host.indexOf('.');
-  return dot > 0 && pattern.startsWith('*.') && pattern.slice(1) === host.slice(dot);
-}
-
-function sameAddress(a: string, b: string): boolean {
-  return a === b || (isIP(a) === 6 && isIP(b) === 6 && canonicalIpv6(a) === canonicalIpv6(b));
-}
-
-function canonicalIpv6(address: string): string {
-  return new URL(`http://[${address}]`).hostname;
 }

@@ -16,8 +16,8 @@ import {
   type TLSSocket,
   type TlsOptions,
 } from 'node:tls';
+import { normalName } from '../../base/index.ts';
 import type { CertificateSecret, ListenerTls, SecretSet, TrustBundle } from '../../config/index.ts';
-import { normalName } from './tls-hello.ts';
 
 /**
  * Envoy's groups first, its default. OpenSSL 3.5 would take X25519MLKEM768 where a client offers both

@@ -8,6 +8,7 @@
  * record of the bytes at hand is reported as such, and the caller falls back to SNICallback.
  * Formats: RFC 8446 section 4.1.2, RFC 6066 section 3, RFC 5077 section 3.2.
  */
+import { normalName } from '../../base/index.ts';
 
 export interface Hello {
   /** Lower case, without a final dot; empty when none was sent. */
@@ -58,12 +59,6 @@ export function readHello(bytes: Buffer, out: Hello): boolean {
 export function sealedWith(key: Uint8Array, bytes: Buffer, nameAt: number): boolean {
   for (let i = 0; i < TICKET_NAME_BYTES; i++) if (key[i] !== bytes[nameAt + i]) return false;
   return true;
-}
-
-/** Names compare without case and without a final dot (RFC 6066 section 3). */
-export function normalName(name: string): string {
-  const lower = name.toLowerCase();
-  return lower.endsWith('.') ? lower.slice(0, -1) : lower;
 }
 
 /** A list's length of 2, then type 0 (host_name), length of 2, name. */

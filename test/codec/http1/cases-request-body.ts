@@ -78,7 +78,14 @@ export const LENGTHS: readonly Case[] = [
 export const CODINGS: readonly Case[] = [
   ['chunked', chunked('0\r\n\r\n'), STREAM, 'end'],
   ['chunked in capitals', post(['Transfer-Encoding: CHUNKED'], '0\r\n\r\n'), STREAM, 'end'],
-  ['white space and empty elements', post(['Transfer-Encoding: , chunked ,'], '0\r\n\r\n'), STREAM, 'end'],
+  ['white space around it', post(['Transfer-Encoding:  \tchunked\t '], '0\r\n\r\n'), STREAM, 'end'],
+  [
+    'an empty element before chunked',
+    post(['Transfer-Encoding: , chunked']),
+    'refused bad-transfer-encoding',
+  ],
+  ['an empty element after chunked', post(['Transfer-Encoding: chunked,']), 'refused bad-transfer-encoding'],
+  ['an empty field before chunked', post(['Transfer-Encoding:', CHUNKED]), 'refused bad-transfer-encoding'],
   ['gzip before chunked', post(['Transfer-Encoding: gzip, chunked']), 'refused unknown-transfer-encoding'],
   [
     'gzip before chunked, two fields',
