@@ -233,11 +233,21 @@ const RULES: readonly Rule[] = [
       it.who === 'we refuse' && it.code === 'excess' && /[\r\n]$/.test(wire.toString('latin1')),
   },
   {
-    name: 'PRI without version',
+    name: 'close beside keep-alive',
     where: 'requests',
-    why: 'Node stops at once, taking it for HTTP/2',
+    why: 'Node reads on after an HTTP/1.0 request with both (RFC 9112 section 9.3: close first)',
     covers: (it, { wire }) =>
-      it.who === 'both accept' && wire.includes('PRI ') && it.node.endsWith(' unfinished'),
+      it.who !== 'we refuse' &&
+      it.ours === 'nothing' &&
+      /HTTP\/1\.0\r\n(?:[^\r\n]+\r\n)*?connection:[^\r\n]*keep-alive/i.test(wire.toString('latin1')) &&
+      /connection:[^\r\n]*close/i.test(wire.toString('latin1')),
+  },
+  {
+    name: 'PRI, seen late',
+    where: 'requests',
+    why: 'Node stops reading at PRI, taking it for HTTP/2, and says nothing or only then that it is none',
+    covers: (it, { wire }) =>
+      it.who !== 'Node refuses' && wire.includes('PRI ') && /(^nothing| unfinished)$/.test(it.node),
   },
   {
     name: 'unfinished section',

@@ -180,10 +180,12 @@ export async function withProxy<T>(
       plane.handle({ type: 'secrets', secrets: encodeSecrets(secrets) });
     },
     counter(service, name) {
+      plane.flush();
       const base = blocks.get(service);
       return base === undefined ? 0 : cells.read(base + COUNTER[name]);
     },
     listenerCounter(listener, name) {
+      plane.flush();
       return cells.read((listeners.get(listener) as number) + LISTENER_COUNTER[name]);
     },
     gauge(service, name) {

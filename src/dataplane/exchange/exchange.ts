@@ -16,7 +16,7 @@ import {
   type RequestHead,
   type ResponseHead,
 } from '../../message/index.ts';
-import { AttemptRecord, COUNTER, type RequestRecord } from '../../telemetry/index.ts';
+import { AttemptRecord, type RequestRecord } from '../../telemetry/index.ts';
 import {
   afterFailure,
   afterHead,
@@ -26,16 +26,12 @@ import {
   remainingMs,
   resetDelayMs,
 } from '../policy/index.ts';
-import {
-  answerOf,
-  applyHeaderEdit,
-  type BackendChoice,
-  type CompiledRule,
-  normalizePath,
-} from '../router/index.ts';
-import { addressOf, noEndpoint, type UpstreamService } from '../upstream/index.ts';
+import type { BackendChoice, CompiledRule } from '../router/index.ts';
+import { addressOf, type UpstreamService } from '../upstream/index.ts';
+import { admit, noteLimit } from './admission.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { beginRecord } from './begin-record.ts';
+import { choose } from './choose.ts';
 import type { ExchangeContext, RulePolicy } from './context.ts';
 import { type OwnAnswer, sendAnswer } from './local-answer.ts';
 import { RequestBody } from './request-body.ts';
@@ -88,43 +84,21 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
 
   /** Routes the request and starts its first attempt, or answers it. */
   begin(): void {
-    const { context, head, record } = this;
+    const { head, record } = this;
     this.touch();
-    if (head.method === 'CONNECT') {
-      this.fail(failure('method-not-implemented'));
+    const choice = choose(this.context, this.listener, head);
+    this.rule = choice.rule;
+    record.rule = choice.rule?.name ?? '';
+    if (choice.kind === 'failed') {
+      this.fail(choice.failure);
       return;
     }
-    const path = normalizePath(head.target, this.listener.pathNormalization);
-    if (path.failure !== null) {
-      this.fail(path.failure);
-      return;
-    }
-    const rule = context.router.match(this.listener.name, head, path);
-    if (rule === null) {
-      this.fail(failure('no-route'));
-      return;
-    }
-    this.rule = rule;
-    record.rule = rule.name;
     if (this.bodyTooLarge(head.contentLength)) return;
-    if (rule.answer !== null) {
-      this.answerByRule(answerOf(rule.answer, head, path, this.listener.port), null);
+    if (choice.kind === 'answered') {
+      this.answer(choice.answer);
       return;
     }
-    const backend = rule.backends.pick(context.random());
-    if (backend === null) {
-      this.fail(failure('no-service', `rule ${rule.name} has no backend with a weight`));
-      return;
-    }
-    if (backend.answer !== null) {
-      this.answerByRule(answerOf(backend.answer, head, path, this.listener.port), backend);
-      return;
-    }
-    const service = context.services.get(backend.service);
-    if (service === undefined) {
-      this.fail(failure('no-service', backend.service));
-      return;
-    }
+    const { rule, backend, service, path } = choice;
     this.backend = backend;
     this.service = service;
     record.service = service.config.name;
@@ -251,7 +225,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     if (tag === BACKOFF) this.startAttempt();
     else if (tag === REQUEST_TIMEOUT) {
       const requestMs = (this.rule as CompiledRule<RulePolicy>).attached.timeouts.requestMs;
-      this.limit('timeouts.request', requestMs, requestMs);
+      noteLimit(this.record, 'timeouts.request', requestMs, requestMs);
       this.giveUp(failure('request-timeout', `${requestMs} ms`));
     } else {
       // A client that we don't read from is not to blame: the endpoint takes nothing.
@@ -271,25 +245,11 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     const retries = this.retries as RetryPlan;
     const attemptRecord = new AttemptRecord(record.service, nowMs, retries.waitMs, retries.reason);
     attemptRecord.backoffFromAnswer = retries.waitFromAnswer;
-    const holdsRetry = retries.takeUnit();
-    if (service.removed) {
-      if (holdsRetry) service.releaseRetry(service.config.slot);
-      this.fail(failure('no-service', `${record.service} was removed while a retry waited`));
-      return;
-    }
-    if (!service.acquireRequest()) {
-      if (holdsRetry) service.releaseRetry(service.config.slot);
-      const { maxRequests } = service.config.circuitBreaker;
-      this.limit('circuitBreaker.maxRequests', maxRequests, service.observed('requests'));
-      this.fail(failure('max-requests'));
-      return;
-    }
-    const picked = service.pick(rule.attached.retry.config.hostSelectionAttempts > 0 ? retries.tried : []);
+    const avoided = rule.attached.retry.config.hostSelectionAttempts > 0 ? retries.tried : [];
+    const { picked, failure: refused } = admit(service, avoided, record);
     if (picked === null) {
-      service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
-      service.releaseRequest(service.config.slot);
-      if (holdsRetry) service.releaseRetry(service.config.slot);
-      this.fail(noEndpoint(service.config));
+      retries.drop(service.config.slot);
+      this.fail(refused);
       return;
     }
     record.attempts.push(attemptRecord);
@@ -306,7 +266,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       service,
       picked,
       retries.tried,
-      holdsRetry,
+      retries.takeUnit(),
       attemptRecord,
       this.head,
       body,
@@ -352,7 +312,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   private bodyTooLarge(bytes: number): boolean {
     const { maxRequestBytes } = this.listener;
     if (maxRequestBytes === 0 || bytes <= maxRequestBytes || this.finished) return false;
-    this.limit('maxRequestBytes', maxRequestBytes, bytes);
+    noteLimit(this.record, 'maxRequestBytes', maxRequestBytes, bytes);
     this.giveUp(failure('body-too-large', `${bytes} of ${maxRequestBytes} bytes`));
     return true;
   }
@@ -372,7 +332,12 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     this.record.failure = why;
     if (why.kind === 'max-pending' && this.service !== null) {
       const { maxPendingRequests } = this.service.config.circuitBreaker;
-      this.limit('circuitBreaker.maxPendingRequests', maxPendingRequests, this.service.observed('pending'));
+      noteLimit(
+        this.record,
+        'circuitBreaker.maxPendingRequests',
+        maxPendingRequests,
+        this.service.observed('pending'),
+      );
     }
     if (this.answerBegun || why.status === 0) {
       this.stream.abort(why);
@@ -380,13 +345,6 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       return;
     }
     this.answer(localReply(why, this.accept, this.record.requestId));
-  }
-
-  /** A redirect or a direct response: the rule's edits of answers hold for it too. */
-  private answerByRule(reply: OwnAnswer, backend: BackendChoice | null): void {
-    if (backend?.response) applyHeaderEdit(backend.response, reply.headers);
-    if (this.rule?.response) applyHeaderEdit(this.rule.response, reply.headers);
-    this.answer(reply);
   }
 
   private answer(reply: OwnAnswer): void {
@@ -400,12 +358,6 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       this.context.clock.wallMs(),
     );
     this.finish();
-  }
-
-  private limit(name: string, value: number, observed: number): void {
-    this.record.limit = name;
-    this.record.limitValue = value;
-    this.record.observedValue = observed;
   }
 
   private touch(): void {

@@ -27,6 +27,7 @@ import {
 import { SocketOut } from '../transport/index.ts';
 import type { ListenerContext } from './context.ts';
 import { LingeringClose } from './lingering-close.ts';
+import { reset } from './reset.ts';
 
 type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
 
@@ -86,8 +87,10 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
 
   /** Cuts the connection off, whatever is under way. */
   destroy(): void {
+    const halfAnswered = this.answerBegun && !this.answerEnded;
     this.leave(failure('shutting-down'));
-    this.socket.destroy();
+    if (halfAnswered) reset(this.socket, this.raw);
+    else this.socket.destroy();
   }
 
   get busy(): boolean {
@@ -101,8 +104,6 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.requests++;
     this.phase = 'exchange';
     this.requestEnded = false;
-    this.answerBegun = false;
-    this.answerEnded = false;
     this.continueSent = false;
     this.context.wheel.cancel(this.timer);
     this.handler = this.context.conductor.accept(this.context.config, head, this);
@@ -173,9 +174,8 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
 
   abort(_failure: Failure): void {
     this.handler = null;
-    // A reset, because an orderly close would pass for the end of an answer that is delimited by it.
     this.writer.flush();
-    this.raw.resetAndDestroy();
+    reset(this.socket, this.raw);
   }
 
   pause(): void {
@@ -274,6 +274,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.parser.next();
     this.head = null;
     this.handler = null;
+    this.answerBegun = false;
     this.answerEnded = false;
     this.unwantedBytes = 0;
     this.phase = 'idle';
@@ -303,7 +304,8 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.parser.close();
     this.writer.flush();
     this.context.wheel.cancel(this.timer);
-    this.closing = new LingeringClose(this.socket, this.context.wheel, this.context.config.idleTimeoutMs);
+    const { idleTimeoutMs } = this.context.config;
+    this.closing = new LingeringClose(this.socket, this.raw, this.context.wheel, idleTimeoutMs);
   }
 
   private openTunnel(): void {
@@ -335,7 +337,8 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
   }
 
   private onDrain(): void {
-    if (this.handler !== null) this.handler.onWritable();
+    if (this.closing !== null) this.closing.onDrain();
+    else if (this.handler !== null) this.handler.onWritable();
     else if (this.answerEnded && this.phase === 'exchange') this.afterAnswer();
   }
 

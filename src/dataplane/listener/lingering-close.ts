@@ -6,30 +6,39 @@
  */
 import type { Socket } from 'node:net';
 import { LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
+import { reset } from './reset.ts';
 
 export class LingeringClose implements TimerOwner {
   private readonly socket: Socket;
+  private readonly raw: Socket;
   private readonly wheel: TimerWheel;
   /** How long the client may take to read anything; 0: as long as it likes. */
   private readonly idleMs: number;
   private readonly timer = new Timer(this, 0);
-  private unsent = 0;
+  private unsentBytes: number;
   private receivedBytes = 0;
 
-  constructor(socket: Socket, wheel: TimerWheel, idleMs: number) {
+  constructor(socket: Socket, raw: Socket, wheel: TimerWheel, idleMs: number) {
     this.socket = socket;
+    this.raw = raw;
     this.wheel = wheel;
     this.idleMs = idleMs;
-    this.unsent = socket.writableLength;
+    this.unsentBytes = socket.writableLength;
     if (idleMs > 0) wheel.arm(this.timer, idleMs);
-    socket.end(() => this.onFlushed());
     socket.resume();
+    // Only before the end can a client that does not read be reset, so that it sees an answer cut short.
+    if (!socket.writableNeedDrain) this.onDrain();
+  }
+
+  /** Everything has gone out. */
+  onDrain(): void {
+    this.socket.end(() => this.onFlushed());
   }
 
   /** The client sent so much that nobody wants. */
   drop(bytes: number): void {
     this.receivedBytes += bytes;
-    if (this.receivedBytes > LIMITS.lingerBytes) this.socket.destroy();
+    if (this.receivedBytes > LIMITS.lingerBytes) reset(this.socket, this.raw);
   }
 
   /** The socket is closed. */
@@ -39,15 +48,15 @@ export class LingeringClose implements TimerOwner {
 
   onTimer(): void {
     const { writableLength } = this.socket;
-    if (writableLength > 0 && writableLength < this.unsent) {
-      this.unsent = writableLength;
+    if (writableLength > 0 && writableLength < this.unsentBytes) {
+      this.unsentBytes = writableLength;
       this.wheel.arm(this.timer, this.idleMs);
-    } else this.socket.destroy();
+    } else reset(this.socket, this.raw);
   }
 
   private onFlushed(): void {
     if (this.socket.destroyed) return;
-    this.unsent = 0;
+    this.unsentBytes = 0;
     this.wheel.cancel(this.timer);
     this.wheel.arm(this.timer, LIMITS.lingerMs);
   }

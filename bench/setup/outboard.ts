@@ -1,0 +1,88 @@
+/** Outboard's configuration file for a spec. JSON is YAML, so it is written as such. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TLS_NAME, TLS_URI } from './certificates.ts';
+import { POLICY, type ProxySpec } from './spec.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
+  const { tls } = spec;
+  const certificates = [{ certFile: tls.certFile, keyFile: tls.keyFile }];
+  return {
+    listeners: spec.listeners.map(({ name, port, tls: isTls, mutual }) => ({
+      name,
+      address: `127.0.0.1:${port}`,
+      ...(isTls
+        ? { tls: { certificates, ...(mutual ? { clientAuth: 'require', clientCaFile: tls.caFile } : {}) } }
+        : {}),
+    })),
+    routes: spec.services.map(({ name, hostname }) => ({
+      name,
+      hostnames: [hostname],
+      rules: [
+        {
+          backendRefs: [{ name }],
+          timeouts: {
+            request: `${POLICY.requestTimeoutMs}ms`,
+            ...(spec.retry.perTryTimeoutMs === null
+              ? {}
+              : { backendRequest: `${spec.retry.perTryTimeoutMs}ms` }),
+          },
+          retry: { attempts: POLICY.retries, retryOn: RETRY_ON, codes: [503] },
+        },
+      ],
+    })),
+    services: spec.services.map(({ name, ports }) => ({
+      name,
+      endpoints: ports.map((port) => ({ address: `127.0.0.1:${port}` })),
+      connectTimeout: `${POLICY.connectTimeoutMs}ms`,
+      circuitBreaker: {
+        maxConnections: POLICY.maxConnections,
+        maxPendingRequests: POLICY.maxPendingRequests,
+        maxRequests: POLICY.maxRequests,
+      },
+      retryBudget: { percent: POLICY.retryBudgetPercent },
+      outlierDetection: {
+        consecutive5xxErrors: POLICY.consecutive5xxErrors,
+        consecutiveGatewayErrors: POLICY.consecutive5xxErrors,
+        consecutiveLocalOriginFailures: POLICY.consecutive5xxErrors,
+        interval: `${POLICY.outlierIntervalS}s`,
+        baseEjectionTime: `${POLICY.baseEjectionS}s`,
+        maxEjectionPercent: POLICY.maxEjectionPercent,
+      },
+      ...(spec.upstreamTls
+        ? {
+            tls: {
+              sni: TLS_NAME,
+              caFile: tls.caFile,
+              subjectAltNames: [TLS_URI],
+              certFile: tls.certFile,
+              keyFile: tls.keyFile,
+            },
+          }
+        : {}),
+    })),
+    tracing: {
+      sampling: `${POLICY.samplingPercent}%`,
+      otlp: { endpoint: `http://127.0.0.1:${spec.collectorPort}` },
+    },
+    accessLog: { path: outboardLog(spec) },
+    admin: { address: `127.0.0.1:${spec.adminPort}` },
+    workers: 1,
+  };
+}
+
+/** Istio's default conditions for HTTP, both sides alike. */
+export const RETRY_ON = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-status-codes'];
+
+export const outboardLog = (spec: ProxySpec): string => join(spec.directory, 'outboard.log');
+export const outboardConfigFile = (spec: ProxySpec): string => join(spec.directory, 'outboard.yaml');
+
+/** Writes the file; the command that runs it. */
+export function outboardCommand(spec: ProxySpec): string[] {
+  const file = outboardConfigFile(spec);
+  writeFileSync(file, JSON.stringify(outboardConfig(spec)));
+  return [process.execPath, MAIN, 'run', '--config', file, '--log-level', 'warn'];
+}

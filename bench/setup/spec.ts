@@ -1,0 +1,73 @@
+/**
+ * What a proxy under test is to do, said once; `outboard.ts` and `envoy.ts` put it into each one's words. Everything a
+ * mesh has on is on in both: routing by hostname among many services, circuit breakers, outlier detection, retries,
+ * access log to a file with the same fields, metrics, and traces of 1 % of the requests.
+ */
+
+/** Endpoints per service, all on the one backend, so that each proxy balances. */
+const ENDPOINTS = 2;
+
+export interface ServiceSpec {
+  readonly name: string;
+  readonly hostname: string;
+  /** Loopback ports. */
+  readonly ports: readonly number[];
+}
+
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile: string;
+}
+
+export interface ListenerSpec {
+  readonly name: string;
+  readonly port: number;
+  readonly tls: boolean;
+  /** Client certificates are asked for, and refused unless the authority signed them. */
+  readonly mutual: boolean;
+}
+
+export interface RetrySpec {
+  readonly perTryTimeoutMs: number | null;
+}
+
+export interface ProxySpec {
+  /** For configuration and logs; made by the caller. */
+  readonly directory: string;
+  readonly core: number;
+  readonly adminPort: number;
+  readonly listeners: readonly ListenerSpec[];
+  readonly services: readonly ServiceSpec[];
+  readonly tls: TlsFiles;
+  /** Mutual TLS to every endpoint, as between two sidecars. */
+  readonly upstreamTls: boolean;
+  readonly retry: RetrySpec;
+  /** OTLP over HTTP on loopback. */
+  readonly collectorPort: number;
+}
+
+/** Numbers that stand in both configurations. */
+export const POLICY = {
+  requestTimeoutMs: 15_000,
+  connectTimeoutMs: 1_000,
+  retries: 2,
+  retryBudgetPercent: 20,
+  maxConnections: 1024,
+  maxPendingRequests: 1024,
+  maxRequests: 1024,
+  consecutive5xxErrors: 5,
+  outlierIntervalS: 10,
+  baseEjectionS: 30,
+  maxEjectionPercent: 50,
+  samplingPercent: 1,
+} as const;
+
+/** `svc-0.bench.example` … each with neighbouring ports of the backend. */
+export function serviceList(count: number, backendPorts: readonly number[], endpoints = ENDPOINTS): ServiceSpec[] {
+  return Array.from({ length: count }, (_, i) => ({
+    name: `svc-${i}`,
+    hostname: `svc-${i}.bench.example`,
+    ports: Array.from({ length: endpoints }, (_, j) => backendPorts[(i + j) % backendPorts.length] as number),
+  }));
+}

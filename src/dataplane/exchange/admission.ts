@@ -1,0 +1,36 @@
+/** What an attempt must be given before it may start: a place under maxRequests and an endpoint. */
+import { type Failure, failure } from '../../base/index.ts';
+import { COUNTER, type RequestRecord } from '../../telemetry/index.ts';
+import { noEndpoint, type PickedEndpoint, type UpstreamService } from '../upstream/index.ts';
+
+export type Admission =
+  | { readonly picked: PickedEndpoint; readonly failure: null }
+  | { readonly picked: null; readonly failure: Failure };
+
+/** Takes both, or neither. `tried`: endpoints to avoid, by index. A limit that decides is written to the record. */
+export function admit(service: UpstreamService, tried: readonly number[], record: RequestRecord): Admission {
+  if (service.removed) {
+    return refused(failure('no-service', `${record.service} was removed while a retry waited`));
+  }
+  if (!service.acquireRequest()) {
+    const { maxRequests } = service.config.circuitBreaker;
+    noteLimit(record, 'circuitBreaker.maxRequests', maxRequests, service.observed('requests'));
+    return refused(failure('max-requests'));
+  }
+  const picked = service.pick(tried);
+  if (picked !== null) return { picked, failure: null };
+  service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
+  service.releaseRequest(service.config.slot);
+  return refused(noEndpoint(service.config));
+}
+
+/** Says in the record which limit decided, and what was observed. */
+export function noteLimit(record: RequestRecord, name: string, value: number, observed: number): void {
+  record.limit = name;
+  record.limitValue = value;
+  record.observedValue = observed;
+}
+
+function refused(why: Failure): Admission {
+  return { picked: null, failure: why };
+}
