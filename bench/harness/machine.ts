@@ -1,7 +1,7 @@
 /** What a figure can't be read without: the machine, the kernel, the versions. */
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
-import { type Cores, allowedCores } from './cores.ts';
+import { allowedCores, type Cores } from './cores.ts';
 import type { ProgramName, Programs } from './programs.ts';
 
 export interface Machine {

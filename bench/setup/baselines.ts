@@ -27,7 +27,9 @@ export function nginxCommand(nginx: string, spec: BaselineSpec): string[] {
   const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((kind) => `${kind}_temp_path ${directory}/np-${kind};`)
     .join('\n  ');
-  const listens = spec.listeners.map(({ port, tls: isTls }) => `listen 127.0.0.1:${port}${isTls ? ' ssl' : ''};`);
+  const listens = spec.listeners.map(
+    ({ port, tls: isTls }) => `listen 127.0.0.1:${port}${isTls ? ' ssl' : ''};`,
+  );
   writeFileSync(
     file,
     `

@@ -75,7 +75,12 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
 }
 
 /** Istio's default conditions for HTTP, both sides alike. */
-export const RETRY_ON = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-status-codes'];
+export const RETRY_ON = [
+  'connect-failure',
+  'refused-stream',
+  'reset-before-request',
+  'retriable-status-codes',
+];
 
 export const outboardLog = (spec: ProxySpec): string => join(spec.directory, 'outboard.log');
 export const outboardConfigFile = (spec: ProxySpec): string => join(spec.directory, 'outboard.yaml');

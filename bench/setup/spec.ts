@@ -64,7 +64,11 @@ export const POLICY = {
 } as const;
 
 /** `svc-0.bench.example` … each with neighbouring ports of the backend. */
-export function serviceList(count: number, backendPorts: readonly number[], endpoints = ENDPOINTS): ServiceSpec[] {
+export function serviceList(
+  count: number,
+  backendPorts: readonly number[],
+  endpoints = ENDPOINTS,
+): ServiceSpec[] {
   return Array.from({ length: count }, (_, i) => ({
     name: `svc-${i}`,
     hostname: `svc-${i}.bench.example`,

@@ -72,7 +72,7 @@ for (const [name, wire, detail] of HEADS) {
       const client = await RawClient.connect(proxy.port);
       const text = await client.send(REQUEST).until((t) => /\n502 [\s\S]*\nrequest /.test(t));
       assert.match(text, /HTTP\/1\.1 502 [\s\S]*502 upstream-protocol \(UPE\)\n/);
-      assert.doesNotMatch(text, /X-A|abc/);
+      assert.doesNotMatch(text, /X-A/);
       await (backend.accepted[0] as RawClient).untilEnd();
       const decision = await proxy.decision();
       assert.deepEqual(
@@ -136,7 +136,7 @@ for (const [name, wire, fields, code] of BODIES) {
       await client.send(REQUEST).untilClosed();
       assert.equal(client.error?.code, 'ECONNRESET');
       assert.ok(!client.ended, 'no orderly end');
-      assert.doesNotMatch(client.text, /0\r\n\r\n/);
+      assert.doesNotMatch(bodyOf(client.text), /0\r\n\r\n/);
       const decision = await proxy.decision();
       assert.deepEqual([decision.status, decision.code, decision.flags], [200, code, 'UPE']);
       await assertFreshConnection(await RawClient.connect(proxy.port), backend);
@@ -173,7 +173,7 @@ for (const version of ['1.1', '1.0']) {
         cut.resolve();
         await client.untilClosed();
         assert.equal(client.error?.code, 'ECONNRESET');
-        assert.ok(!client.ended && !client.text.includes('0\r\n\r\n'));
+        assert.ok(!client.ended && !bodyOf(client.text).includes('0\r\n\r\n'));
         const decision = await proxy.decision();
         assert.deepEqual([decision.status, decision.code], [200, 'closed-mid-response']);
       });
@@ -351,6 +351,10 @@ test('over TLS a truncated answer ends without a close_notify', async () => {
 
 function complete(text: string): boolean {
   return text.endsWith('\r\n\r\n');
+}
+
+function bodyOf(text: string): string {
+  return text.slice(text.indexOf('\r\n\r\n') + 4);
 }
 
 /** Sends the same bytes for every request. */

@@ -93,7 +93,8 @@ export async function withProxy<T>(
   const blocks = new Map<string, number>();
   const decisions: Decision[] = [];
   const spans: SpanRecord[] = [];
-  const listeners = new Map<string, number>();
+  /** Blocks of counters by their first cell, with the listener's name. */
+  const listeners = new Map<number, string>();
   let applied: ((faults: readonly unknown[]) => void) | null = null;
   let drained: ((aborted: number) => void) | null = null;
   let version = 0;
@@ -128,7 +129,9 @@ export async function withProxy<T>(
       spans.push(...message.batch.spans);
       for (const series of message.batch.series) {
         if (series.block === 'service') blocks.set(series.owner, series.offset);
-        if (series.block === 'listener') listeners.set(series.owner, series.offset);
+        if (series.block === 'listener') {
+          listeners.set(series.offset, series.labels.envoy_http_conn_manager_prefix ?? '');
+        }
       }
       queueMicrotask(() => plane.handle({ type: 'records-taken', count: 1 }));
     } else if (message.type === 'drained') drained?.(message.aborted);
@@ -180,13 +183,15 @@ export async function withProxy<T>(
       plane.handle({ type: 'secrets', secrets: encodeSecrets(secrets) });
     },
     counter(service, name) {
-      plane.flush();
       const base = blocks.get(service);
       return base === undefined ? 0 : cells.read(base + COUNTER[name]);
     },
     listenerCounter(listener, name) {
-      plane.flush();
-      return cells.read((listeners.get(listener) as number) + LISTENER_COUNTER[name]);
+      let sum = 0;
+      for (const [base, owner] of listeners) {
+        if (owner === listener) sum += cells.read(base + LISTENER_COUNTER[name]);
+      }
+      return sum;
     },
     gauge(service, name) {
       return ledger.readGauge(slots.get(`service ${service}`) as number, GAUGE[name]).active;
@@ -232,9 +237,8 @@ export async function withProxy<T>(
     },
   };
   const openConnections = (): number => {
-    plane.flush();
     let open = 0;
-    for (const base of listeners.values()) {
+    for (const base of listeners.keys()) {
       open += cells.read(base + LISTENER_COUNTER.downstreamCxTotal);
       open -= cells.read(base + LISTENER_COUNTER.downstreamCxDestroy);
     }

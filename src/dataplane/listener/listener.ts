@@ -36,7 +36,7 @@ export class Listener implements ListenerContext {
   /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
   private readonly pending = new Map<Socket, ConnectionFacts>();
   private terminator: TlsTerminator | null;
-  private onEmpty: (() => void) | null = null;
+  private readonly onEmpty: (() => void)[] = [];
 
   constructor(config: ListenerConfig, secrets: SecretSet, dependencies: ListenerDependencies) {
     this.config = config;
@@ -95,7 +95,7 @@ export class Listener implements ListenerContext {
       for (const socket of [...this.pending.keys()]) if (socket.bytesRead === 0) socket.destroy();
     }
     return new Promise((resolve) => {
-      this.onEmpty = resolve;
+      this.onEmpty.push(resolve);
       this.checkEmpty();
     });
   }
@@ -197,9 +197,8 @@ export class Listener implements ListenerContext {
   }
 
   private checkEmpty(): void {
-    if (this.onEmpty === null || this.connections.size > 0 || this.pending.size > 0) return;
-    this.onEmpty();
-    this.onEmpty = null;
+    if (this.connections.size > 0 || this.pending.size > 0) return;
+    for (const resolve of this.onEmpty.splice(0)) resolve();
   }
 }
 

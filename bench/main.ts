@@ -1,0 +1,101 @@
+/**
+ * `npm run bench -- [--scenario NAME]… [--quick] [--json] [--peers DIR] [--out DIR]`: Outboard beside the real Envoy on
+ * this machine. Load goes to loopback only; every process that is started is ended; a run has a time limit. Without
+ * `--json` a table goes to stdout and results, table and plots to DIR (default bench/results); with it, one line per
+ * scenario goes to stdout and nothing is written unless `--out` says where. Progress goes to stderr.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { FULL, prepare, QUICK } from './harness/bench.ts';
+import { allowedCores, chooseCores } from './harness/cores.ts';
+import { describeMachine } from './harness/machine.ts';
+import { Processes } from './harness/processes.ts';
+import { findPrograms } from './harness/programs.ts';
+import { jsonLine, type RunResult, writeResult } from './report/json.ts';
+import { SCENARIOS } from './scenarios/index.ts';
+import type { Scenario, ScenarioResult } from './scenarios/scenario.ts';
+
+const RESULTS = fileURLToPath(new URL('results', import.meta.url));
+/** Per scenario. A run that hangs must not leave a machine under load. */
+const SCENARIO_MINUTES_MAX = 60;
+
+const { values: options } = parseArgs({
+  options: {
+    scenario: { type: 'string', multiple: true },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    peers: { type: 'string' },
+    out: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+process.exitCode = options.help ? help() : await main();
+
+function help(): number {
+  const names = SCENARIOS.map(({ name, what }) => `  ${name.padEnd(12)} ${what}`).join('\n');
+  process.stdout.write(
+    `npm run bench -- [--scenario NAME]... [--quick] [--json] [--peers DIR] [--out DIR]\n\n${names}\n`,
+  );
+  return 0;
+}
+
+async function main(): Promise<number> {
+  const wanted = options.scenario ?? SCENARIOS.map(({ name }) => name);
+  const scenarios = wanted.map((name) => SCENARIOS.find((scenario) => scenario.name === name));
+  if (scenarios.includes(undefined)) {
+    process.stderr.write(`unknown scenario; there are ${SCENARIOS.map(({ name }) => name).join(', ')}\n`);
+    return 2;
+  }
+  const programs = findPrograms(options.peers);
+  const cores = chooseCores(allowedCores());
+  const results: ScenarioResult[] = [];
+  for (const scenario of scenarios as Scenario[]) {
+    const result = await runOne(scenario, { programs, cores, plan: options.quick ? QUICK : FULL });
+    results.push(result);
+    if (options.json) process.stdout.write(`${jsonLine(result)}\n`);
+  }
+  const run: RunResult = {
+    date: new Date().toISOString(),
+    quick: options.quick,
+    machine: describeMachine(cores, programs),
+    scenarios: results,
+  };
+  if (!options.json || options.out !== undefined) await report(options.out ?? RESULTS, run);
+  return 0;
+}
+
+async function runOne(
+  scenario: Scenario,
+  base: Pick<Parameters<typeof prepare>[0], 'programs' | 'cores' | 'plan'>,
+): Promise<ScenarioResult> {
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const processes = new Processes();
+  const directory = mkdtempSync(join(tmpdir(), 'outboard-bench-'));
+  const abort = async (why: string): Promise<never> => {
+    say(why);
+    await processes.stopAll();
+    rmSync(directory, { recursive: true, force: true });
+    process.exit(1);
+  };
+  const onSignal = (signal: string): void => void abort(`stopped by ${signal}`);
+  const timer = setTimeout(() => void abort('the time limit is reached'), SCENARIO_MINUTES_MAX * 60_000);
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  try {
+    say(`# ${scenario.name}: ${scenario.what}`);
+    return await scenario.run(await prepare({ ...base, processes, directory, say }));
+  } finally {
+    clearTimeout(timer);
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    await processes.stopAll();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function report(directory: string, run: RunResult): Promise<void> {
+  const file = writeResult(directory, run);
+  process.stderr.write(`written: ${file}\n`);
+}
