@@ -44,7 +44,11 @@ workers: 4
     assert.equal(bad.requests.length, failures, 'the endpoint was asked nothing else');
     const clusters = (await (await node.admin('/clusters')).json()) as Cluster[];
     const endpoint = clusters[0]?.endpoints.find(({ address }) => address.endsWith(`:${bad.port}`));
-    assert.equal(endpoint?.ejections, EJECTIONS, 'every failure after the first ejection was a probe and ejected again');
+    assert.equal(
+      endpoint?.ejections,
+      EJECTIONS,
+      'every failure after the first ejection was a probe and ejected again',
+    );
     failing = false;
     const before = bad.requests.length;
     while (bad.requests.length < before + 20) assert.equal(await statusOf(port), 200);
