@@ -4,7 +4,8 @@
  * `--json` a table goes to stdout and results, table and plots to DIR (default bench/results); with it, one line per
  * scenario goes to stdout and nothing is written unless `--out` says where. Progress goes to stderr.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +16,8 @@ import { describeMachine } from './harness/machine.ts';
 import { Processes } from './harness/processes.ts';
 import { findPrograms } from './harness/programs.ts';
 import { jsonLine, type RunResult, writeResult } from './report/json.ts';
+import { writePlots } from './report/plots.ts';
+import { markdown } from './report/table.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario, ScenarioResult } from './scenarios/scenario.ts';
 
@@ -52,6 +55,8 @@ async function main(): Promise<number> {
   }
   const programs = findPrograms(options.peers);
   const cores = chooseCores(allowedCores());
+  // This process and all its threads stay off the proxy's core.
+  spawnSync('taskset', ['-a', '-p', '-c', String(cores.load), String(process.pid)]);
   const results: ScenarioResult[] = [];
   for (const scenario of scenarios as Scenario[]) {
     const result = await runOne(scenario, { programs, cores, plan: options.quick ? QUICK : FULL });
@@ -64,7 +69,7 @@ async function main(): Promise<number> {
     machine: describeMachine(cores, programs),
     scenarios: results,
   };
-  if (!options.json || options.out !== undefined) await report(options.out ?? RESULTS, run);
+  if (!options.json || options.out !== undefined) report(options.out ?? RESULTS, run);
   return 0;
 }
 
@@ -95,7 +100,11 @@ async function runOne(
   }
 }
 
-async function report(directory: string, run: RunResult): Promise<void> {
+function report(directory: string, run: RunResult): void {
   const file = writeResult(directory, run);
-  process.stderr.write(`written: ${file}\n`);
+  const table = markdown(run);
+  writeFileSync(file.replace(/json$/, 'md'), table);
+  const plots = writePlots(directory, run.scenarios);
+  process.stderr.write(`written: ${[file, file.replace(/json$/, 'md'), ...plots].join(', ')}\n`);
+  if (!options.json) process.stdout.write(table);
 }

@@ -93,7 +93,7 @@ export class DataPlane {
     let aborted = 0;
     const ends: Promise<void>[] = [];
     for (const listener of [...this.listeners.values(), ...this.leaving]) {
-      ends.push(listener.drain());
+      ends.push(listener.drain(0));
       aborted += listener.destroy();
     }
     for (const service of this.services.values()) ends.push(service.destroy());
@@ -218,7 +218,7 @@ export class DataPlane {
     this.listeners.delete(name);
     this.leaving.add(listener);
     this.recorder.metrics.removeListener(name, this.clock.nowMs());
-    void listener.drain().then(() => this.leaving.delete(listener));
+    void listener.drain(LIMITS.drainGraceMs).then(() => this.leaving.delete(listener));
   }
 
   private takeSecrets(secrets: SecretSet): void {
@@ -230,11 +230,12 @@ export class DataPlane {
   /** Lets what is under way end, for so long; then cuts it off. */
   private async drain(timeoutMs: number): Promise<void> {
     const all = [...this.listeners.values(), ...this.leaving];
+    const graceMs = Math.min(LIMITS.drainGraceMs, timeoutMs / 2);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, timeoutMs);
     });
-    await Promise.race([Promise.all(all.map((listener) => listener.drain())), late]);
+    await Promise.race([Promise.all(all.map((listener) => listener.drain(graceMs))), late]);
     clearTimeout(timer);
     const aborted = await this.stop();
     this.send({ type: 'drained', aborted });

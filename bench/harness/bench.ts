@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BACKEND_PORTS, backendCommand } from '../setup/backend.ts';
 import { writeCertificates } from '../setup/certificates.ts';
-import { type ListenerSpec, type ProxySpec, serviceList, type TlsFiles } from '../setup/spec.ts';
+import { type ListenerSpec, type ProxySpec, RETRY, serviceList, type TlsFiles } from '../setup/spec.ts';
 import type { Cores } from './cores.ts';
 import { freePorts } from './ports.ts';
 import { type Processes, portAnswers } from './processes.ts';
@@ -18,7 +18,7 @@ export interface Plan {
 }
 
 export const FULL: Plan = { quick: false, rounds: 5, seconds: 8, warmSeconds: 4 };
-export const QUICK: Plan = { quick: true, rounds: 5, seconds: 1.5, warmSeconds: 1.5 };
+export const QUICK: Plan = { quick: true, rounds: 7, seconds: 1, warmSeconds: 2 };
 
 export const SERVICES = 100;
 export const CONNECTIONS = 64;
@@ -81,7 +81,8 @@ export async function newSpec(
     services: serviceList(SERVICES, bench.backend.ports),
     tls: bench.tls,
     upstreamTls: false,
-    retry: { perTryTimeoutMs: null },
+    retry: RETRY,
+    changing: false,
     collectorPort: bench.backend.collectorPort,
     ...changes,
   };

@@ -1,5 +1,11 @@
 /** Every scenario, in the order a full run goes through them. */
+import { faults } from './faults.ts';
+import { fixedRate } from './fixed-rate.ts';
+import { growth } from './growth.ts';
+import { hostCpu } from './host-cpu.ts';
+import { memory } from './memory.ts';
+import { meshPath } from './mesh-path.ts';
 import { oneHop } from './one-hop.ts';
 import type { Scenario } from './scenario.ts';
 
-export const SCENARIOS: readonly Scenario[] = [oneHop];
+export const SCENARIOS: readonly Scenario[] = [oneHop, meshPath, fixedRate, memory, hostCpu, growth, faults];

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bench, CONNECTIONS } from '../harness/bench.ts';
 import { pssBytes } from '../harness/proc.ts';
-import { median, pairedRatio, type Spread } from '../harness/stats.ts';
+import { median, pairedRatio, type Spread, spread } from '../harness/stats.ts';
 import { ENVOY, emptyLogs, type Subject, startBaselines, startPair } from '../harness/subjects.ts';
 import { type CaseResult, closedLoop, interleave, openLoop, ratioOf, type Trial } from '../harness/trials.ts';
 import { handshakes } from './handshakes.ts';
@@ -18,6 +18,9 @@ const IDLE_CONNECTIONS = 1_000;
 /** Connections before the first reading of memory, so that what grows once is not counted per connection. */
 const IDLE_WARM_UP = 200;
 const SETTLE_MS = 3_000;
+
+/** Keys of the JSON line, there whatever could be measured. */
+const ALWAYS = ['plain_rps', 'plain_cpu', 'plain_p99', 'tls_rps', 'tls_cpu'];
 
 const BODIES = [
   { name: '10k-down', path: '/10k', method: 'GET', bodyBytes: 0 },
@@ -32,7 +35,7 @@ export const oneHop: Scenario = {
     const pair = await startPair(bench);
     const cases: CaseResult[] = [];
     const readings: Reading[] = [];
-    const ratios: Record<string, Spread> = {};
+    const ratios: Record<string, Spread> = Object.fromEntries(ALWAYS.map((name) => [name, spread([])]));
     const notes: string[] = [];
     try {
       for (const subject of pair) await warm(bench, subject);

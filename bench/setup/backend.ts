@@ -9,6 +9,9 @@ import { join } from 'node:path';
 
 export const BACKEND_PORTS = 10;
 
+/** Started by root, nginx would hand its workers to a user who can't enter the run's directory. */
+export const NGINX_USER = process.getuid?.() === 0 ? 'user root root;' : '';
+
 export interface BackendSpec {
   readonly directory: string;
   readonly ports: readonly number[];
@@ -29,7 +32,7 @@ export function backendCommand(nginx: string, spec: BackendSpec): string[] {
 
 export function backendConfig({ directory, ports, collectorPort }: BackendSpec): string {
   const discard = `unix:${directory}/discard.sock`;
-  return `
+  return `${NGINX_USER}
 daemon off;
 worker_processes 1;
 pid ${directory}/nginx.pid;

@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NGINX_USER } from './backend.ts';
 import type { ProxySpec } from './spec.ts';
 
 const HTTP_PROXY = fileURLToPath(new URL('../load/http-proxy.ts', import.meta.url));
@@ -32,7 +33,7 @@ export function nginxCommand(nginx: string, spec: BaselineSpec): string[] {
   );
   writeFileSync(
     file,
-    `
+    `${NGINX_USER}
 daemon off;
 worker_processes 1;
 pid ${directory}/nginx-proxy.pid;
@@ -45,7 +46,7 @@ http {
   keepalive_timeout 1h;
   client_max_body_size 64m;
   map_hash_bucket_size 128;
-  map $host $service { ${services.map(({ name, hostname }) => `${hostname} ${name};`).join(' ')} }
+  map $host $service { ${services.map(({ name, hostname }) => `${hostname ?? 'default'} ${name};`).join(' ')} }
   ${upstreams.join('\n  ')}
   server {
     ${listens.join('\n    ')}

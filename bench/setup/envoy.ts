@@ -8,12 +8,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TLS_NAME, TLS_URI } from './certificates.ts';
 import { ACCESS_LOG_FIELDS } from './envoy-log.ts';
-import { RETRY_ON } from './outboard.ts';
 import { type ListenerSpec, POLICY, type ProxySpec, type ServiceSpec } from './spec.ts';
 
 type Json = Record<string, unknown>;
 const TYPE = 'type.googleapis.com/envoy.extensions';
 const COLLECTOR = 'collector';
+const ROUTES = 'services';
 
 export function envoyConfig(spec: ProxySpec): Json {
   return {
@@ -32,6 +32,7 @@ export const envoyLog = (spec: ProxySpec): string => join(spec.directory, 'envoy
 export function envoyCommand(envoy: string, spec: ProxySpec): string[] {
   const file = join(spec.directory, 'envoy.json');
   writeFileSync(file, JSON.stringify(envoyConfig(spec)));
+  if (spec.changing) writeFileSync(envoyRoutesFile(spec), JSON.stringify(envoyRoutes(spec, 0)));
   return [envoy, '-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warn'];
 }
 
@@ -60,7 +61,7 @@ function connectionManager(spec: ProxySpec, listener: ListenerSpec): Json {
     codec_type: 'AUTO',
     use_remote_address: true,
     normalize_path: true,
-    route_config: { name: 'services', virtual_hosts: virtualHosts(spec) },
+    ...routing(spec),
     http_filters: [
       {
         name: 'envoy.filters.http.router',
@@ -97,12 +98,37 @@ function connectionManager(spec: ProxySpec, listener: ListenerSpec): Json {
   };
 }
 
-/** The `virtual_hosts` of every listener. */
-export function virtualHosts(spec: ProxySpec): Json[] {
+/** Routes in the bootstrap, or in a file that Envoy watches where they are to change while it runs. */
+function routing(spec: ProxySpec): Json {
+  if (!spec.changing) return { route_config: { name: ROUTES, virtual_hosts: virtualHosts(spec) } };
+  const config_source = {
+    resource_api_version: 'V3',
+    path_config_source: { path: envoyRoutesFile(spec) },
+  };
+  return { rds: { route_config_name: ROUTES, config_source } };
+}
+
+/** Envoy notices a rename over the file, not a write into it. */
+export const envoyRoutesFile = (spec: ProxySpec): string => join(spec.directory, 'envoy-routes.json');
+
+export function envoyRoutes(spec: ProxySpec, version: number): Json {
+  return {
+    version_info: String(version),
+    resources: [
+      {
+        '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+        name: ROUTES,
+        virtual_hosts: virtualHosts(spec),
+      },
+    ],
+  };
+}
+
+function virtualHosts(spec: ProxySpec): Json[] {
   const perTry = spec.retry.perTryTimeoutMs;
   return spec.services.map(({ name, hostname }) => ({
     name,
-    domains: [hostname, `${hostname}:*`],
+    domains: hostname === null ? ['*'] : [hostname, `${hostname}:*`],
     routes: [
       {
         name,
@@ -111,7 +137,7 @@ export function virtualHosts(spec: ProxySpec): Json[] {
           cluster: name,
           timeout: `${POLICY.requestTimeoutMs / 1e3}s`,
           retry_policy: {
-            retry_on: RETRY_ON.join(','),
+            retry_on: spec.retry.on.join(','),
             num_retries: POLICY.retries,
             retriable_status_codes: [503],
             ...(perTry === null ? {} : { per_try_timeout: `${perTry / 1e3}s` }),
@@ -131,7 +157,7 @@ export function virtualHosts(spec: ProxySpec): Json[] {
   }));
 }
 
-export function clusterOf(spec: ProxySpec, service: ServiceSpec): Json {
+function clusterOf(spec: ProxySpec, service: ServiceSpec): Json {
   return {
     name: service.name,
     type: 'STATIC',

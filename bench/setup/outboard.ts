@@ -20,7 +20,7 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
     })),
     routes: spec.services.map(({ name, hostname }) => ({
       name,
-      hostnames: [hostname],
+      ...(hostname === null ? {} : { hostnames: [hostname] }),
       rules: [
         {
           backendRefs: [{ name }],
@@ -30,7 +30,7 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
               ? {}
               : { backendRequest: `${spec.retry.perTryTimeoutMs}ms` }),
           },
-          retry: { attempts: POLICY.retries, retryOn: RETRY_ON, codes: [503] },
+          retry: { attempts: POLICY.retries, retryOn: spec.retry.on, codes: [503] },
         },
       ],
     })),
@@ -73,14 +73,6 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
     workers: 1,
   };
 }
-
-/** Istio's default conditions for HTTP, both sides alike. */
-export const RETRY_ON = [
-  'connect-failure',
-  'refused-stream',
-  'reset-before-request',
-  'retriable-status-codes',
-];
 
 export const outboardLog = (spec: ProxySpec): string => join(spec.directory, 'outboard.log');
 export const outboardConfigFile = (spec: ProxySpec): string => join(spec.directory, 'outboard.yaml');

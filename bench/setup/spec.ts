@@ -9,7 +9,8 @@ const ENDPOINTS = 2;
 
 export interface ServiceSpec {
   readonly name: string;
-  readonly hostname: string;
+  /** Null: every host, as the inbound side of a sidecar has it. */
+  readonly hostname: string | null;
   /** Loopback ports. */
   readonly ports: readonly number[];
 }
@@ -29,6 +30,8 @@ export interface ListenerSpec {
 }
 
 export interface RetrySpec {
+  /** Envoy's names; Outboard has the same. */
+  readonly on: readonly string[];
   readonly perTryTimeoutMs: number | null;
 }
 
@@ -43,9 +46,17 @@ export interface ProxySpec {
   /** Mutual TLS to every endpoint, as between two sidecars. */
   readonly upstreamTls: boolean;
   readonly retry: RetrySpec;
+  /** Routes will change while it runs. */
+  readonly changing: boolean;
   /** OTLP over HTTP on loopback. */
   readonly collectorPort: number;
 }
+
+/** Istio's default conditions for HTTP; 503 is the retriable status code. */
+export const RETRY: RetrySpec = {
+  on: ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-status-codes'],
+  perTryTimeoutMs: null,
+};
 
 /** Numbers that stand in both configurations. */
 export const POLICY = {

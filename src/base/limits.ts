@@ -50,6 +50,8 @@ export const LIMITS = {
   requestTimeoutMs: 15_000,
   connectTimeoutMs: 1_000,
   drainTimeoutMs: 5_000,
+  /** Of it, how long connections may still arrive and be answered once, with `Connection: close`. */
+  drainGraceMs: 500,
   /** How long an answered connection that the client still writes to is read and thrown away (lingering close). */
   lingerMs: 1_000,
   lingerBytes: 1 * MIB,

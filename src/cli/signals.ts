@@ -21,13 +21,15 @@ export interface Signals {
 export function catchSignals(): Signals {
   const stop = Promise.withResolvers<NodeJS.Signals>();
   let stopping = false;
+  let asked: NodeJS.Signals | null = null;
   let askedMs = 0;
   let supervisor: Pick<Supervisor, 'reload' | 'reopenLogs'> | null = null;
   const onStop = (signal: NodeJS.Signals): void => {
     const now = performance.now();
-    if (stopping && now - askedMs < SAME_PRESS_MS) return;
+    if (asked === 'SIGINT' && signal === 'SIGINT' && now - askedMs < SAME_PRESS_MS) return;
     if (stopping) process.exit(128 + constants.signals[signal]);
     stopping = true;
+    asked = signal;
     askedMs = now;
     stop.resolve(signal);
   };

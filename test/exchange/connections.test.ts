@@ -357,11 +357,32 @@ test('drain: a request that has begun to arrive is served', async () => {
     const client = (await RawClient.connect(proxy.port)).send(`${GET}GET / HTTP/1.1\r\nHo`);
     await client.until((t) => t.endsWith('ok'));
     client.text = '';
+    const idle = await RawClient.connect(proxy.port);
     const drained = proxy.drain(10_000);
+    await idle.untilEnd();
+    idle.destroy();
     await assert.rejects(RawClient.connect(proxy.port));
     client.send('st: x\r\n\r\n');
     assert.match(await client.untilEnd(), /^HTTP\/1\.1 200 .*connection: close\r\n.*ok$/is);
     client.destroy();
+    assert.equal(await drained, 0);
+  });
+  await backend.close();
+});
+
+test('drain: connections that arrive or are reused in the grace time are answered, with Connection: close', async () => {
+  const backend = await answering();
+  await withProxy(oneService([backend.port]), async (proxy) => {
+    const kept = await RawClient.connect(proxy.port);
+    await kept.send(GET).until((t) => t.endsWith('ok'));
+    kept.text = '';
+    const drained = proxy.drain(10_000);
+    kept.send(GET);
+    const late = (await RawClient.connect(proxy.port)).send(GET);
+    for (const client of [kept, late]) {
+      assert.match(await client.untilEnd(), /^HTTP\/1\.1 200 .*connection: close\r\n.*ok$/is);
+      client.destroy();
+    }
     assert.equal(await drained, 0);
   });
   await backend.close();

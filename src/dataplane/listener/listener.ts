@@ -29,6 +29,8 @@ export class Listener implements ListenerContext {
   readonly conductor: Conductor;
   readonly wheel: TimerWheel;
   draining = false;
+  /** Nothing is accepted any more. */
+  private closed = false;
   private readonly clock: Clock;
   private readonly counters: CounterBlock;
   private readonly server: Server;
@@ -85,14 +87,17 @@ export class Listener implements ListenerContext {
     this.terminator?.update(secrets);
   }
 
-  /** Stops accepting; resolves when every connection has ended, which `destroy` hastens. */
-  drain(): Promise<void> {
+  /**
+   * Ends in two steps. At once every answer says `Connection: close`, while new connections are still served: a
+   * client that is about to reuse an idle connection, or whose connection waits to be accepted, would
+   * otherwise be reset. After `graceMs` nothing is accepted and idle connections close. Resolves when the last
+   * connection has ended, which `destroy` hastens.
+   */
+  drain(graceMs: number): Promise<void> {
     if (!this.draining) {
       this.draining = true;
-      this.server.close();
-      for (const connection of [...this.connections]) connection.drain();
-      // Whoever has not said a word yet has nothing to lose.
-      for (const socket of [...this.pending.keys()]) if (socket.bytesRead === 0) socket.destroy();
+      if (graceMs === 0) this.stopAccepting();
+      else setTimeout(() => this.stopAccepting(), graceMs);
     }
     return new Promise((resolve) => {
       this.onEmpty.push(resolve);
@@ -102,6 +107,7 @@ export class Listener implements ListenerContext {
 
   /** Cuts off every connection and returns how many had a request under way. */
   destroy(): number {
+    this.stopAccepting();
     let busy = 0;
     for (const connection of [...this.connections]) {
       if (connection.busy) busy++;
@@ -114,6 +120,16 @@ export class Listener implements ListenerContext {
   onConnectionClosed(connection: Http1Connection): void {
     this.connections.delete(connection);
     this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
+    this.checkEmpty();
+  }
+
+  private stopAccepting(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.server.close();
+    for (const connection of [...this.connections]) connection.drain();
+    // Whoever has not said a word yet has nothing to lose.
+    for (const socket of [...this.pending.keys()]) if (socket.bytesRead === 0) socket.destroy();
     this.checkEmpty();
   }
 
@@ -186,7 +202,7 @@ export class Listener implements ListenerContext {
     if (tls.resumed) this.counters.add(LISTENER_COUNTER.sslSessionReused, 1);
     if (tls.peer === null) this.counters.add(LISTENER_COUNTER.sslNoCertificate, 1);
     const connection = this.begin(socket, raw, { ...facts, tls });
-    if (this.draining) connection.drain();
+    if (this.closed) connection.drain();
   }
 
   private onTlsFailure(raw: Socket, code: string, detail: string): void {
@@ -197,7 +213,7 @@ export class Listener implements ListenerContext {
   }
 
   private checkEmpty(): void {
-    if (this.connections.size > 0 || this.pending.size > 0) return;
+    if (!this.closed || this.connections.size > 0 || this.pending.size > 0) return;
     for (const resolve of this.onEmpty.splice(0)) resolve();
   }
 }

@@ -1,0 +1,92 @@
+/**
+ * Faults: one of five backends stalls, refuses, resets or answers 503; the same policy in both (two retries, 250 ms per
+ * try, ejection after five failures in a row, one of five at a time). Every round has fresh proxies and backends, as
+ * ejections would carry over. What counts: requests that failed, p99, and attempts that reached a backend per request.
+ */
+import { fileURLToPath } from 'node:url';
+import { type Bench, newSpec } from '../harness/bench.ts';
+import { freePorts } from '../harness/ports.ts';
+import { portAnswers } from '../harness/processes.ts';
+import { pairedRatio, type Spread } from '../harness/stats.ts';
+import { ENVOY, OUTBOARD, startEnvoy, startOutboard } from '../harness/subjects.ts';
+import { type CaseResult, caseResult, openLoop, ratioOf, type Trial } from '../harness/trials.ts';
+import type { Fault } from '../load/faulty.ts';
+import { type Reading, type Scenario, standardNotes } from './scenario.ts';
+
+const BACKENDS = fileURLToPath(new URL('../load/faulty.ts', import.meta.url));
+const FAULTS: readonly Fault[] = ['stall', 'refuse', 'reset', '503'];
+const RATE = 500;
+const RETRY = { on: ['connect-failure', 'refused-stream', 'reset', 'gateway-error'], perTryTimeoutMs: 250 };
+const STARTS = { [OUTBOARD]: startOutboard, [ENVOY]: startEnvoy };
+
+export const faults: Scenario = {
+  name: 'faults',
+  what: 'one of five backends stalls, refuses, resets, answers 503: errors, p99, attempts',
+  async run(bench) {
+    const names = bench.programs.envoy === null ? [OUTBOARD] : [OUTBOARD, ENVOY];
+    const cases: CaseResult[] = [];
+    const readings: Reading[] = [];
+    const ratios: Record<string, Spread> = {};
+    for (const fault of FAULTS) {
+      const trials: Record<string, Trial[]> = Object.fromEntries(names.map((name) => [name, []]));
+      const attempts: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
+      const errors: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
+      for (let round = 0; round < (bench.plan.quick ? 1 : bench.plan.rounds); round++) {
+        for (const name of names) {
+          const { trial, reached } = await underFault(bench, fault, name as keyof typeof STARTS, round);
+          trials[name]?.push(trial);
+          attempts[name]?.push(reached / trial.requests);
+          errors[name]?.push((100 * trial.errors) / trial.requests);
+          bench.say(
+            `${fault} round ${round + 1}, ${name}: ${trial.errors} of ${trial.requests} failed, p99 ${trial.latencyMs.p99?.toFixed(1)} ms, ${(reached / trial.requests).toFixed(3)} attempts each`,
+          );
+        }
+      }
+      const result = caseResult(`fault-${fault}`, trials);
+      cases.push(result);
+      readings.push({ name: `fault-${fault}-errors`, unit: '%', values: errors });
+      readings.push({ name: `fault-${fault}-attempts-per-request`, unit: '', values: attempts });
+      ratios[`${fault}_p99`] = ratioOf(result, ({ latencyMs }) => latencyMs.p99 as number);
+      ratios[`${fault}_attempts`] = pairedRatio(attempts[OUTBOARD] ?? [], attempts[ENVOY] ?? []);
+    }
+    return { scenario: 'faults', cases, readings, curves: [], ratios, notes: standardNotes(cases) };
+  },
+};
+
+async function underFault(
+  bench: Bench,
+  fault: Fault,
+  name: keyof typeof STARTS,
+  round: number,
+): Promise<{ trial: Trial; reached: number }> {
+  const ports = await freePorts(5);
+  const [first = 0] = ports;
+  const backends = await bench.processes.start(
+    'faulty backends',
+    [process.execPath, BACKENDS, fault, ports.join(',')],
+    {
+      core: bench.cores.backend,
+      ready: () => portAnswers(ports[3] as number),
+    },
+  );
+  const spec = await newSpec(
+    bench,
+    `fault-${fault}-${name}-${round}`,
+    [{ name: 'plain', tls: false, mutual: false }],
+    {
+      services: [{ name: 'svc-0', hostname: 'svc-0.bench.example', ports }],
+      retry: RETRY,
+    },
+  );
+  const subject = await STARTS[name](bench, spec);
+  try {
+    const seconds = bench.plan.quick ? 4 : bench.plan.seconds;
+    const url = `${subject.urls.plain}/64`;
+    const trial = await openLoop(bench, subject, { url, rate: RATE, seconds });
+    const counts = (await (await fetch(`http://127.0.0.1:${first}/counts`)).json()) as number[];
+    return { trial, reached: counts.reduce((sum, count) => sum + count, 0) };
+  } finally {
+    await subject.stop();
+    await backends.stop();
+  }
+}
