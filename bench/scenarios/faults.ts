@@ -1,7 +1,7 @@
 /**
  * Faults: one of five backends stalls, refuses, resets or answers 503; the same policy in both (two retries, 250 ms per
- * try, ejection after five failures in a row, one of five at a time). Every round has fresh proxies and backends, as
- * ejections would carry over. What counts: requests that failed, p99, and attempts that reached a backend per request.
+ * try, ejection after five failures in a row). The fault begins when the proxy is warm and has connections open; every
+ * round has fresh proxies and backends, as ejections would carry over. What counts: requests that failed, p99, and attempts that reached a backend per request.
  */
 import { fileURLToPath } from 'node:url';
 import { type Bench, newSpec } from '../harness/bench.ts';
@@ -9,7 +9,7 @@ import { freePorts } from '../harness/ports.ts';
 import { portAnswers } from '../harness/processes.ts';
 import { pairedRatio, type Spread } from '../harness/stats.ts';
 import { ENVOY, OUTBOARD, startEnvoy, startOutboard } from '../harness/subjects.ts';
-import { type CaseResult, caseResult, openLoop, ratioOf, type Trial } from '../harness/trials.ts';
+import { type CaseResult, caseResult, closedLoop, openLoop, ratioOf, type Trial } from '../harness/trials.ts';
 import type { Fault } from '../load/faulty.ts';
 import { type Reading, type Scenario, standardNotes } from './scenario.ts';
 
@@ -82,6 +82,8 @@ async function underFault(
   try {
     const seconds = bench.plan.quick ? 4 : bench.plan.seconds;
     const url = `${subject.urls.plain}/64`;
+    await closedLoop(bench, subject, { url, services: 1, seconds: bench.plan.warmSeconds });
+    await fetch(`http://127.0.0.1:${first}/break`);
     const trial = await openLoop(bench, subject, { url, rate: RATE, seconds });
     const counts = (await (await fetch(`http://127.0.0.1:${first}/counts`)).json()) as number[];
     return { trial, reached: counts.reduce((sum, count) => sum + count, 0) };

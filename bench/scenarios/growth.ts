@@ -1,5 +1,6 @@
 /**
- * Growth: 10 to 5,000 services of 10 endpoints. Requests go to all of them. A change adds a host and is timed from the
+ * Growth: 10 to 5,000 services of 10 endpoints. Requests go to ten of them, so that what
+ * grows is the configuration and not the number of connections. A change adds a host and is timed from the
  * moment the file is in place until that host answers; then one change a second runs under a fixed rate. Both read files:
  * Outboard its whole configuration, Envoy its routes (file-based RDS) - in a cluster both get deltas, so the time to
  * apply says how they scale, not how long a mesh takes.
@@ -20,6 +21,8 @@ import { type Curve, type Reading, type Scenario, standardNotes } from './scenar
 const COUNTS = [10, 100, 1_000, 5_000];
 const COUNTS_QUICK = [10, 1_000];
 const ENDPOINTS = 10;
+/** Services that requests go to; the others are there. */
+const BUSY = 10;
 /** Changes that are timed; the median counts. */
 const CHANGES = 5;
 const CHANGE_TIMEOUT_MS = 60_000;
@@ -51,7 +54,7 @@ export const growth: Scenario = {
       const grown = await start(bench, count);
       const subjects = grown.map(({ subject }) => subject);
       const load = (subject: Subject, seconds: number) =>
-        closedLoop(bench, subject, { url: `${subject.urls.plain}/64`, services: count, seconds });
+        closedLoop(bench, subject, { url: `${subject.urls.plain}/64`, services: BUSY, seconds });
       for (const subject of subjects) await load(subject, bench.plan.warmSeconds);
       const steady = await interleave(bench, `${count}-services`, subjects, bench.plan.rounds, (subject) =>
         load(subject, bench.plan.seconds),

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { createCa, issueCertificate, loadedSecrets } from '../kit/certs.ts';
 import { until, withProxy } from '../kit/proxy.ts';
 import { oneService, type RawBackend, RawClient, rawBackend } from '../kit/raw.ts';
+import { ca, TLS, tlsSecrets } from './tls.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const REQUEST = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
@@ -318,9 +318,6 @@ test('an endpoint that resets without a word: 503 UR', async () => {
 });
 
 test('over TLS a truncated answer ends without a close_notify', async () => {
-  const ca = createCa({ commonName: 'ca' });
-  const certificate = issueCertificate(ca, { commonName: 'web', dnsNames: ['web'] });
-  const loaded = await loadedSecrets({ 'file:/web.pem': certificate });
   const cut = Promise.withResolvers<void>();
   const backend = await rawBackend((upstream) => {
     void (async () => {
@@ -332,7 +329,7 @@ test('over TLS a truncated answer ends without a close_notify', async () => {
   });
   await withProxy(
     oneService([backend.port], {
-      listener: 'tls: { certificates: [{ certFile: /web.pem, keyFile: /web.key }] }',
+      listener: TLS,
     }),
     async (proxy) => {
       const socket = connectTls({ port: proxy.port, host: '127.0.0.1', ca: ca.certPem, servername: 'web' });
@@ -344,7 +341,7 @@ test('over TLS a truncated answer ends without a close_notify', async () => {
       assert.ok(!client.ended);
       await proxy.decision();
     },
-    { secrets: { version: 1, ticketKeys: [], ...loaded } },
+    { secrets: await tlsSecrets() },
   );
   await backend.close();
 });

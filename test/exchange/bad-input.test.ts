@@ -4,16 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect as connectTls } from 'node:tls';
-import { createCa, issueCertificate, loadedSecrets } from '../kit/certs.ts';
 import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
 import { httpBackend, oneService, RawClient, rawBackend } from '../kit/raw.ts';
+import { assertOneDecision, assertRefusal, chunked, get, post } from './refusals.ts';
 
 type Case = readonly [name: string, wire: string, status: number, code: string];
-
-const get = (...fields: string[]): string => `GET / HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`;
-const post = (...fields: string[]): string => `POST / HTTP/1.1\r\nHost: x\r\n${fields.join('\r\n')}\r\n\r\n`;
-const chunked = (body: string): string => post('Transfer-Encoding: chunked') + body;
 
 /** Refused by the head: the endpoint never hears of them. */
 const HEADS: readonly Case[] = [
@@ -216,113 +211,6 @@ test('a declined Upgrade followed by a second request: the second is not served'
   await backend.close();
 });
 
-test('a head that never ends is cut off by the header timeout', async () => {
-  const backend = await rawBackend();
-  const listener = 'timeouts: { header: 60ms }';
-  await withProxy(oneService([backend.port], { listener }), async (proxy) => {
-    const client = await RawClient.connect(proxy.port);
-    client.send('GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ');
-    const drip = setInterval(() => client.send('a'), 5);
-    const text = await client.untilEnd();
-    clearInterval(drip);
-    assertRefusal(text, 408, 'header-timeout');
-    await assertOneDecision(proxy, 408, 'header-timeout');
-    client.destroy();
-  });
-  await backend.close();
-});
-
-test('a connection that was served before meets the header timeout again', async () => {
-  const backend = await httpBackend((_, response) => response.end('ok'));
-  const listener = 'timeouts: { header: 60ms }';
-  await withProxy(oneService([backend.port], { listener }), async (proxy) => {
-    const client = await RawClient.connect(proxy.port);
-    await client.send(get('Host: x')).until((t) => t.endsWith('ok'));
-    client.text = '';
-    assertRefusal(await client.send('GET / HT').untilEnd(), 408, 'header-timeout');
-    client.destroy();
-  });
-  await backend.close();
-});
-
-test('a body that stops coming is cut off by the idle timeout', async () => {
-  const backend = await rawBackend();
-  const listener = 'timeouts: { idle: 60ms }';
-  await withProxy(oneService([backend.port], { listener }), async (proxy) => {
-    const client = await RawClient.connect(proxy.port);
-    const text = await client.send(`${post('Content-Length: 10')}abc`).untilEnd();
-    assertRefusal(text, 408, 'body-timeout');
-    await assertOneDecision(proxy, 408, 'body-timeout');
-    await (await backend.connection(0)).untilEnd();
-    client.destroy();
-  });
-  await backend.close();
-});
-
-test('a body larger than maxRequestBytes is refused by its Content-Length, unread', async () => {
-  const backend = await rawBackend();
-  const listener = 'limits: { maxRequestBytes: 1000 }';
-  await withProxy(oneService([backend.port], { listener }), async (proxy) => {
-    const client = await RawClient.connect(proxy.port);
-    assertRefusal(await client.send(post('Content-Length: 1001')).untilEnd(), 413, 'body-too-large');
-    const decision = await assertOneDecision(proxy, 413, 'body-too-large');
-    assert.deepEqual(
-      [decision.limit, decision.limitValue, decision.observedValue],
-      ['maxRequestBytes', 1000, 1001],
-    );
-    assert.equal(backend.accepted.length, 0);
-    client.destroy();
-  });
-  await backend.close();
-});
-
-test('a chunked body is refused when it grows beyond maxRequestBytes; the endpoint sees it cut off', async () => {
-  const backend = await rawBackend();
-  const listener = 'limits: { maxRequestBytes: 1000 }';
-  await withProxy(oneService([backend.port], { listener }), async (proxy) => {
-    const client = await RawClient.connect(proxy.port);
-    const chunk = `1f4\r\n${'a'.repeat(500)}\r\n`;
-    client.send(chunked(chunk + chunk));
-    const upstream = await backend.connection(0);
-    await upstream.until((t) => t.endsWith(chunk));
-    assertRefusal(await client.send(chunk).untilEnd(), 413, 'body-too-large');
-    const decision = await assertOneDecision(proxy, 413, 'body-too-large');
-    assert.deepEqual([decision.limitValue, decision.observedValue], [1000, 1500]);
-    await upstream.untilEnd();
-    assert.ok(!upstream.text.endsWith('0\r\n\r\n'));
-    client.destroy();
-  });
-  await backend.close();
-});
-
-test('a body of exactly maxRequestBytes passes', async () => {
-  const backend = await httpBackend((request, response) => {
-    request.resume().on('end', () => response.end('ok'));
-  });
-  const listener = 'limits: { maxRequestBytes: 1000 }';
-  await withProxy(oneService([backend.port], { listener }), async (proxy) => {
-    const client = await RawClient.connect(proxy.port);
-    client.send(post('Content-Length: 1000') + 'a'.repeat(1000));
-    await client.until((t) => t.includes(' 200 OK'));
-    client.destroy();
-  });
-  await backend.close();
-});
-
-test('the answer to a refused upload arrives although the client goes on sending', async () => {
-  const backend = await rawBackend();
-  const listener = 'limits: { maxRequestBytes: 1000 }';
-  await withProxy(oneService([backend.port], { listener }), async (proxy) => {
-    const client = await RawClient.connect(proxy.port);
-    client.send(post('Content-Length: 300000'));
-    for (let i = 0; i < 30; i++) client.send('a'.repeat(10_000));
-    assertRefusal(await client.untilEnd(), 413, 'body-too-large');
-    assert.equal(client.error, null);
-    client.destroy();
-  });
-  await backend.close();
-});
-
 test('a client that leaves in the middle of a head leaves nothing behind', async () => {
   const backend = await rawBackend();
   await withProxy(oneService([backend.port]), async (proxy) => {
@@ -335,66 +223,6 @@ test('a client that leaves in the middle of a head leaves nothing behind', async
     }
     await until(() => proxy.connections === 0, 'the connections are closed');
   });
-  await backend.close();
-});
-
-const ca = createCa({ commonName: 'ca' });
-const certificate = issueCertificate(ca, { commonName: 'web', dnsNames: ['web'] });
-const TLS = 'tls: { certificates: [{ certFile: /web.pem, keyFile: /web.key }] }';
-
-async function secrets() {
-  const loaded = await loadedSecrets({ 'file:/web.pem': certificate });
-  return { version: 1, ticketKeys: [], ...loaded };
-}
-
-test('plain HTTP on a TLS port is told so in plain HTTP', async () => {
-  const backend = await rawBackend();
-  await withProxy(
-    oneService([backend.port], { listener: TLS }),
-    async (proxy) => {
-      const client = await RawClient.connect(proxy.port);
-      assertRefusal(await client.send(get('Host: x')).untilEnd(), 400, 'plain-on-tls-port');
-      await assertOneDecision(proxy, 400, 'plain-on-tls-port');
-      client.destroy();
-    },
-    { secrets: await secrets() },
-  );
-  await backend.close();
-});
-
-test('what looks like TLS and is none ends a TLS connection with one record', async () => {
-  const backend = await rawBackend();
-  await withProxy(
-    oneService([backend.port], { listener: TLS }),
-    async (proxy) => {
-      const client = await RawClient.connect(proxy.port);
-      client.send(`\x16\x03\x01\x00\x10${'\xee'.repeat(16)}`);
-      await client.untilEnd();
-      assert.doesNotMatch(client.text, /HTTP/);
-      const decision = await proxy.decision();
-      assert.deepEqual([decision.status, decision.code, decision.flags], [0, 'tls-handshake', 'DPE']);
-      client.destroy();
-      await until(() => proxy.connections === 0, 'the connection is closed');
-    },
-    { secrets: await secrets() },
-  );
-  await backend.close();
-});
-
-test('a client of TLS that breaks HTTP is answered and closed as one of plain HTTP', async () => {
-  const backend = await rawBackend();
-  await withProxy(
-    oneService([backend.port], { listener: TLS }),
-    async (proxy) => {
-      const socket = connectTls({ port: proxy.port, host: '127.0.0.1', ca: ca.certPem, servername: 'web' });
-      const client = new RawClient(socket);
-      client.send(get('Host: x', 'X-A : b'));
-      assertRefusal(await client.untilEnd(), 400, 'space-before-colon');
-      await assertOneDecision(proxy, 400, 'space-before-colon');
-      client.destroy();
-    },
-    { secrets: await secrets() },
-  );
   await backend.close();
 });
 
@@ -414,19 +242,6 @@ test('many bad clients at once leave no connection behind', async () => {
   });
   await backend.close();
 });
-
-function assertRefusal(text: string, status: number, code: string): void {
-  assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
-  assert.match(text, new RegExp(`\\r\\n\\r\\n${status} ${code} \\(DPE\\)`));
-  assert.match(text, /\r\nconnection: close\r\n/i);
-}
-
-async function assertOneDecision(proxy: TestProxy, status: number, code: string) {
-  const decision = await proxy.decision();
-  assert.deepEqual([decision.status, decision.code, decision.flags], [status, code, 'DPE']);
-  assert.notEqual(decision.cure, '');
-  return decision;
-}
 
 async function assertServes(
   proxy: TestProxy,

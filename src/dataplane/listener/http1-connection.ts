@@ -76,13 +76,17 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     socket.on('end', () => this.onPeerEnd());
     socket.on('error', () => {}); // 'close' follows and does what is to be done
     socket.on('close', () => this.onClose());
-    this.armIdle();
+    this.rearm(this.context.config.idleTimeoutMs);
   }
 
-  /** Closes the connection when nothing is under way, else after the answer that is. */
+  /** Closes the connection if it is idle, else after the answer under way. A new one may still ask its question. */
   drain(): void {
-    if (this.phase === 'idle' && this.parser.idle && this.parked === null) this.linger();
-    else this.lastAnswer = true;
+    const idle = this.phase === 'idle' && this.parser.idle && this.parked === null;
+    if (idle && this.requests > 0) this.linger();
+    else {
+      this.lastAnswer = true;
+      if (idle) this.rearm(LIMITS.drainGraceMs);
+    }
   }
 
   /** Cuts the connection off, whatever is under way. */
@@ -234,8 +238,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     if (this.answerEnded && this.phase === 'exchange' && !this.tunnelled) this.afterAnswer();
     else if (this.phase === 'idle' && this.parser.inHead) {
       this.phase = 'head';
-      this.context.wheel.cancel(this.timer);
-      this.context.wheel.arm(this.timer, this.context.config.headerTimeoutMs);
+      this.rearm(this.context.config.headerTimeoutMs);
     }
   }
 
@@ -259,7 +262,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     }
     if (!this.beginNext()) {
       // The client reads too slowly to be given another answer; see onDrain.
-      this.armIdle();
+      this.rearm(this.context.config.idleTimeoutMs);
       return;
     }
     const parked = this.parked;
@@ -278,8 +281,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.answerEnded = false;
     this.unwantedBytes = 0;
     this.phase = 'idle';
-    this.context.wheel.cancel(this.timer);
-    this.armIdle();
+    this.rearm(this.context.config.idleTimeoutMs);
     return true;
   }
 
@@ -369,9 +371,10 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     handler?.onAborted(why);
   }
 
-  private armIdle(): void {
-    const idleMs = this.context.config.idleTimeoutMs;
-    if (idleMs > 0) this.context.wheel.arm(this.timer, idleMs);
+  /** `delayMs` 0: no timer. */
+  private rearm(delayMs: number): void {
+    this.context.wheel.cancel(this.timer);
+    if (delayMs > 0) this.context.wheel.arm(this.timer, delayMs);
   }
 
   private scheduleFlush(): void {

@@ -128,8 +128,8 @@ export class Listener implements ListenerContext {
     this.closed = true;
     this.server.close();
     for (const connection of [...this.connections]) connection.drain();
-    // Whoever has not said a word yet has nothing to lose.
-    for (const socket of [...this.pending.keys()]) if (socket.bytesRead === 0) socket.destroy();
+    for (const socket of this.pending.keys())
+      if (socket.bytesRead === 0) socket.setTimeout(LIMITS.drainGraceMs);
     this.checkEmpty();
   }
 
