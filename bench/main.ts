@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- [--scenario NAME]… [--quick] [--json] [--peers DIR] [--out DIR]`: Outboard beside the real Envoy on
+ * `npm run bench -- [--scenario NAME]… [--quick] [--json] [--peers DIR] [--out DIR] [--rounds N]
+ * [--seconds N]`: Outboard beside the real Envoy on
  * this machine. Load goes to loopback only; every process that is started is ended; a run has a time limit. Without
  * `--json` a table goes to stdout and results, table and plots to DIR (default bench/results); with it, one line per
  * scenario goes to stdout and nothing is written unless `--out` says where. Progress goes to stderr.
@@ -7,15 +8,15 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { FULL, prepare, QUICK } from './harness/bench.ts';
+import { FULL, type Plan, prepare, QUICK } from './harness/bench.ts';
 import { allowedCores, chooseCores } from './harness/cores.ts';
 import { describeMachine } from './harness/machine.ts';
 import { Processes } from './harness/processes.ts';
 import { findPrograms } from './harness/programs.ts';
-import { jsonLine, type RunResult, writeResult } from './report/json.ts';
+import { jsonLine, type RunResult, resultStem } from './report/json.ts';
 import { writePlots } from './report/plots.ts';
 import { markdown } from './report/table.ts';
 import { SCENARIOS } from './scenarios/index.ts';
@@ -32,16 +33,23 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     peers: { type: 'string' },
     out: { type: 'string' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
 
-process.exitCode = options.help ? help() : await main();
+try {
+  process.exitCode = options.help ? help() : await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+}
 
 function help(): number {
   const names = SCENARIOS.map(({ name, what }) => `  ${name.padEnd(12)} ${what}`).join('\n');
   process.stdout.write(
-    `npm run bench -- [--scenario NAME]... [--quick] [--json] [--peers DIR] [--out DIR]\n\n${names}\n`,
+    `npm run bench -- [--scenario NAME]... [--quick] [--json] [--peers DIR] [--out DIR] [--rounds N] [--seconds N]\n\n${names}\n`,
   );
   return 0;
 }
@@ -57,9 +65,15 @@ async function main(): Promise<number> {
   const cores = chooseCores(allowedCores());
   // This process and all its threads stay off the proxy's core.
   spawnSync('taskset', ['-a', '-p', '-c', String(cores.load), String(process.pid)]);
+  const usual = options.quick ? QUICK : FULL;
+  const plan: Plan = {
+    ...usual,
+    rounds: count(options.rounds) ?? usual.rounds,
+    seconds: count(options.seconds) ?? usual.seconds,
+  };
   const results: ScenarioResult[] = [];
   for (const scenario of scenarios as Scenario[]) {
-    const result = await runOne(scenario, { programs, cores, plan: options.quick ? QUICK : FULL });
+    const result = await runOne(scenario, { programs, cores, plan });
     results.push(result);
     if (options.json) process.stdout.write(`${jsonLine(result)}\n`);
   }
@@ -101,10 +115,18 @@ async function runOne(
 }
 
 function report(directory: string, run: RunResult): void {
-  const file = writeResult(directory, run);
-  const table = markdown(run);
-  writeFileSync(file.replace(/json$/, 'md'), table);
-  const plots = writePlots(directory, run.scenarios);
-  process.stderr.write(`written: ${[file, file.replace(/json$/, 'md'), ...plots].join(', ')}\n`);
+  const stem = resultStem(directory, run);
+  const table = markdown(run, basename(stem));
+  writeFileSync(`${stem}.json`, `${JSON.stringify(run, null, 1)}\n`);
+  writeFileSync(`${stem}.md`, table);
+  const plots = writePlots(stem, run.scenarios);
+  process.stderr.write(`written: ${stem}.json, ${stem}.md, ${plots.join(', ')}\n`);
   if (!options.json) process.stdout.write(table);
+}
+
+/** A whole number above 0; undefined where none was given. */
+function count(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new Error(`expected a whole number above 0, found ${text}`);
+  return Number(text);
 }

@@ -18,7 +18,7 @@ export interface Plan {
 }
 
 export const FULL: Plan = { quick: false, rounds: 5, seconds: 8, warmSeconds: 4 };
-export const QUICK: Plan = { quick: true, rounds: 7, seconds: 1, warmSeconds: 2 };
+export const QUICK: Plan = { quick: true, rounds: 6, seconds: 1, warmSeconds: 2 };
 
 export const SERVICES = 100;
 export const CONNECTIONS = 64;

@@ -68,7 +68,11 @@ export async function startBaselines(bench: Bench): Promise<Subject[]> {
     const spec = { ...(await newSpec(bench, `${name}-baseline`, HOP)), pemFile };
     const [{ port } = { port: 0 }] = spec.listeners;
     const ready = (): Promise<boolean> => portAnswers(port);
-    subjects.push(await subject(bench, name, command(spec), spec, baselineLog(spec, name), ready));
+    try {
+      subjects.push(await subject(bench, name, command(spec), spec, baselineLog(spec, name), ready));
+    } catch (error) {
+      bench.say(`left out: ${(error as Error).message}`);
+    }
   };
   const { nginx, haproxy } = bench.programs;
   if (nginx !== null) await add('nginx', (spec) => nginxCommand(nginx.path, spec));

@@ -1,5 +1,5 @@
-/** The file with everything in it, and the one line that scripts read. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+/** What a run is, how its files are called, and the one line that scripts read. */
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Machine } from '../harness/machine.ts';
 import { rounded } from '../harness/stats.ts';
@@ -12,13 +12,14 @@ export interface RunResult {
   readonly scenarios: readonly ScenarioResult[];
 }
 
-/** `RESULTS/2026-01-31.json`, a time added where the day has one already. */
-export function writeResult(directory: string, run: RunResult): string {
+/** `RESULTS/2026-01-31`, from which every file of a run is named; with the time where the day has one already. */
+export function resultStem(directory: string, { date, quick }: RunResult): string {
   mkdirSync(directory, { recursive: true });
-  const name = `${run.date.slice(0, 19).replace('T', '-').replaceAll(':', '')}${run.quick ? '-quick' : ''}`;
-  const file = join(directory, `${name}.json`);
-  writeFileSync(file, `${JSON.stringify(run, null, 1)}\n`);
-  return file;
+  const kind = quick ? '-quick' : '';
+  const stem = join(directory, `${date.slice(0, 10)}${kind}`);
+  return existsSync(`${stem}.json`)
+    ? join(directory, `${date.slice(0, 19).replaceAll(':', '')}${kind}`)
+    : stem;
 }
 
 /** `{"scenario":"one-hop","ratio":{"plain_rps":1.62,…}}`: Outboard over Envoy, null where it was not measured. */

@@ -1,6 +1,5 @@
 /** The curves of a run as SVG, and one bar chart per scenario of its ratios; by ECharts, which needs no browser. */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type EChartsOption, init } from 'echarts';
 import type { Curve, ScenarioResult } from '../scenarios/scenario.ts';
 
@@ -10,29 +9,30 @@ const HEIGHT = 480;
 const COLOURS = { outboard: '#0b6e99', envoy: '#d1622b' };
 const DASHES: Readonly<Record<string, 'solid' | 'dashed' | 'dotted'>> = {
   p50: 'dotted',
-  p90: 'dotted',
   p99: 'solid',
-  p999: 'dashed',
+  'p99.9': 'dashed',
 };
 
-/** Writes `PLOT.svg` for every curve and `SCENARIO-ratios.svg`; the names written. */
-export function writePlots(directory: string, scenarios: readonly ScenarioResult[]): string[] {
-  const written: string[] = [];
-  const write = (name: string, option: EChartsOption): void => {
-    writeFileSync(join(directory, `${name}.svg`), renderSvg(option));
-    written.push(`${name}.svg`);
-  };
-  for (const result of scenarios) {
-    for (const curve of result.curves) write(curve.plot, lineChart(curve));
-    if (Object.values(result.ratios).some(({ rounds }) => rounds > 0)) {
-      write(`${result.scenario}-ratios`, ratioChart(result));
-    }
-  }
-  return written;
+/** Names of a scenario's plots: its curves, and its ratios where there are any. */
+export function plotsOf({ scenario, curves, ratios }: ScenarioResult): string[] {
+  const hasRatios = Object.values(ratios).some(({ rounds }) => rounds > 0);
+  return [...curves.map(({ plot }) => plot), ...(hasRatios ? [`${scenario}-ratios`] : [])];
 }
 
-export function renderSvg(option: EChartsOption): string {
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height: HEIGHT });
+/** Writes `STEM-PLOT.svg` for every plot; the files written. */
+export function writePlots(stem: string, scenarios: readonly ScenarioResult[]): string[] {
+  return scenarios.flatMap((result) =>
+    plotsOf(result).map((plot) => {
+      const curve = result.curves.find((candidate) => candidate.plot === plot);
+      const file = `${stem}-${plot}.svg`;
+      writeFileSync(file, curve === undefined ? ratioSvg(result) : renderSvg(lineChart(curve)));
+      return file;
+    }),
+  );
+}
+
+export function renderSvg(option: EChartsOption, height: number = HEIGHT): string {
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   try {
     chart.setOption({ animation: false, backgroundColor: '#ffffff', ...option });
     return chart.renderToSVGString();
@@ -46,8 +46,8 @@ export function lineChart({ plot, x, y, logarithmic, lines }: Curve): EChartsOpt
   const xs = Object.values(lines).flatMap((points) => points.map(([at]) => at));
   const wide = Math.max(...xs) / Math.min(...xs) > 20;
   return {
-    title: { text: plot, left: 'center' },
-    legend: { top: 30 },
+    title: { text: plot, left: 'center', top: 6 },
+    legend: { top: 36 },
     grid: { top: 90, left: 80, right: 40, bottom: 60 },
     xAxis: { type: wide ? 'log' : 'value', name: x, nameLocation: 'middle', nameGap: 32 },
     yAxis: { type: logarithmic ? 'log' : 'value', name: y },
@@ -63,6 +63,12 @@ export function lineChart({ plot, x, y, logarithmic, lines }: Curve): EChartsOpt
       };
     }),
   };
+}
+
+const ROW = 26;
+
+function ratioSvg(result: ScenarioResult): string {
+  return renderSvg(ratioChart(result), 110 + ROW * Object.keys(result.ratios).length);
 }
 
 /** A bar per ratio from 1, where both are equal, with its spread beside its name. */

@@ -6,11 +6,13 @@ import { median, rounded, type Spread } from '../harness/stats.ts';
 import type { CaseResult } from '../harness/trials.ts';
 import { percent, type Reading, type ScenarioResult } from '../scenarios/scenario.ts';
 import type { RunResult } from './json.ts';
+import { plotsOf } from './plots.ts';
 
 /** Names of ratios of which more is better; of all others less is. */
 const MORE_IS_BETTER = /rps|bytes|per_cpu/;
 
-export function markdown(run: RunResult): string {
+/** @param stem the files of this run begin with it */
+export function markdown(run: RunResult, stem: string): string {
   const { machine } = run;
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   return [
@@ -20,12 +22,12 @@ export function markdown(run: RunResult): string {
       `Proxy on core ${machine.pinning.proxy}, backend on ${machine.pinning.backend}, load on ${machine.pinning.load}.`,
     '',
     `${versions.join(', ')}.`,
-    ...run.scenarios.flatMap(section),
+    ...run.scenarios.flatMap((result) => section(result, stem)),
     '',
   ].join('\n');
 }
 
-function section(result: ScenarioResult): string[] {
+function section(result: ScenarioResult, stem: string): string[] {
   const lines = ['', `## ${result.scenario}`];
   const ratios = Object.entries(result.ratios).filter(([, { rounds }]) => rounds > 0);
   if (ratios.length > 0) {
@@ -48,7 +50,7 @@ function section(result: ScenarioResult): string[] {
     lines.push('', '| Reading | Subject | Median | Spread |', '|---|---|---|---|');
     lines.push(...result.readings.flatMap(readingRows));
   }
-  for (const { plot } of result.curves) lines.push('', `![${plot}](${plot}.svg)`);
+  for (const plot of plotsOf(result)) lines.push('', `![${plot}](${stem}-${plot}.svg)`);
   if (result.notes.length > 0) lines.push('', ...result.notes.map((note) => `- ${note}`));
   return lines;
 }

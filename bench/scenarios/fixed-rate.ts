@@ -44,7 +44,8 @@ export const fixedRate: Scenario = {
             ({ latencyMs }) => latencyMs[percentile] as number,
           );
           for (const [subject, trials] of Object.entries(result.trials)) {
-            const line = `${subject} ${percentile}`;
+            if (percentile === 'p90') continue;
+            const line = `${subject} ${percentile === 'p999' ? 'p99.9' : percentile}`;
             lines[line] ??= [];
             lines[line].push([
               Math.round(rate),

@@ -36,8 +36,8 @@ export function backendConfig({ directory, ports, collectorPort }: BackendSpec):
 daemon off;
 worker_processes 1;
 pid ${directory}/nginx.pid;
-worker_rlimit_nofile 65536;
-events { worker_connections 16384; }
+worker_rlimit_nofile 16384;
+events { worker_connections 8192; }
 http {
   access_log off;
   default_type application/octet-stream;

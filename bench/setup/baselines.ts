@@ -37,8 +37,8 @@ export function nginxCommand(nginx: string, spec: BaselineSpec): string[] {
 daemon off;
 worker_processes 1;
 pid ${directory}/nginx-proxy.pid;
-worker_rlimit_nofile 65536;
-events { worker_connections 16384; }
+worker_rlimit_nofile 16384;
+events { worker_connections 8192; }
 http {
   ${temp}
   access_log ${baselineLog(spec, 'nginx')} combined buffer=64k flush=1s;
@@ -87,7 +87,7 @@ export function haproxyCommand(haproxy: string, spec: BaselineSpec): string[] {
     `
 global
   nbthread 1
-  maxconn 16384
+  maxconn 4096
   log stdout format raw local0
 defaults
   mode http

@@ -104,17 +104,10 @@ export const SERVICE_ROWS = [
   ],
   ['upstreamCxIdleTimeout', 'upstream_cx_idle_timeout', 'Connections closed because they were idle.'],
   [
-    'upstreamCxMaxRequests',
-    'upstream_cx_max_requests',
-    'Connections closed because they had served as many requests as allowed.',
-  ],
-  [
     'upstreamCxProtocolError',
     'upstream_cx_protocol_error',
     'Connections closed because the endpoint broke the protocol.',
   ],
-  ['upstreamCxRxBytesTotal', 'upstream_cx_rx_bytes_total', 'Bytes received from endpoints.'],
-  ['upstreamCxTxBytesTotal', 'upstream_cx_tx_bytes_total', 'Bytes sent to endpoints.'],
   ['upstreamRqPendingTotal', 'upstream_rq_pending_total', 'Requests that waited for a connection.'],
   [
     'lbHealthyPanic',
@@ -127,22 +120,6 @@ export const SERVICE_ROWS = [
     'sslConnectionError',
     'ssl_connection_error',
     'TLS handshakes with endpoints that failed, certificate faults excluded.',
-  ],
-  ['sslFailVerifyError', 'ssl_fail_verify_error', 'Endpoint certificates that were not accepted.'],
-  [
-    'outlierEjections5xx',
-    'outlier_detection_ejections_enforced_consecutive_5xx',
-    'Endpoints ejected for consecutive 5xx answers.',
-  ],
-  [
-    'outlierEjectionsGateway',
-    'outlier_detection_ejections_enforced_consecutive_gateway_failure',
-    'Endpoints ejected for consecutive gateway errors.',
-  ],
-  [
-    'outlierEjectionsLocalOrigin',
-    'outlier_detection_ejections_enforced_consecutive_local_origin_failure',
-    'Endpoints ejected for consecutive failures to reach them.',
   ],
 ] as const satisfies readonly Row<string>[];
 

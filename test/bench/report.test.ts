@@ -70,23 +70,26 @@ test('load-bound cases and errors are told', () => {
 });
 
 test('the table tells machine, ratios with spread, and who is better', () => {
-  const table = markdown({
-    date: '2026-01-31T10:00:00.000Z',
-    quick: false,
-    machine: {
-      cpu: 'A processor',
-      cores: 2,
-      memoryGib: 16,
-      kernel: 'Linux 6',
-      pinning: { proxy: 1, backend: 0, load: 0 },
-      versions: { envoy: '1.40.0' },
+  const table = markdown(
+    {
+      date: '2026-01-31T10:00:00.000Z',
+      quick: false,
+      machine: {
+        cpu: 'A processor',
+        cores: 2,
+        memoryGib: 16,
+        kernel: 'Linux 6',
+        pinning: { proxy: 1, backend: 0, load: 0 },
+        versions: { envoy: '1.40.0' },
+      },
+      scenarios: [result],
     },
-    scenarios: [result],
-  });
+    '2026-01-31',
+  );
   assert.match(table, /A processor, 2 cores/);
   assert.match(table, /\| plain_rps \| \*\*1\.55\*\* \| 1\.5 – 1\.6 \| 2 \| better \|/);
   assert.match(table, /\| plain-64 \(load-bound\) \| outboard \| 31,000 \|/);
-  assert.match(table, /!\[latency\]\(latency\.svg\)/);
+  assert.match(table, /!\[latency\]\(2026-01-31-latency\.svg\)/);
   assert.doesNotMatch(table, /plain_p99/, 'what was not measured is left out');
 });
 

@@ -17,6 +17,13 @@ import { Http1Connection } from './http1-connection.ts';
 /** First byte of a TLS record that carries a handshake (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 0x16;
 
+const TLS_COUNTERS: Readonly<Record<string, number>> = {
+  'client-certificate-missing': LISTENER_COUNTER.sslFailVerifyNoCert,
+  'client-certificate-invalid': LISTENER_COUNTER.sslFailVerifyError,
+  'client-certificate-expired': LISTENER_COUNTER.sslFailVerifyError,
+  'handshake-timeout': LISTENER_COUNTER.downstreamHeaderTimeout,
+};
+
 export interface ListenerDependencies {
   readonly conductor: Conductor;
   readonly wheel: TimerWheel;
@@ -161,7 +168,10 @@ export class Listener implements ListenerContext {
       this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
       this.checkEmpty();
     };
-    socket.setTimeout(LIMITS.tlsHandshakeTimeoutMs, () => socket.destroy());
+    socket.setTimeout(LIMITS.tlsHandshakeTimeoutMs, () => {
+      this.counters.add(LISTENER_COUNTER.downstreamHeaderTimeout, 1);
+      socket.destroy();
+    });
     socket.on('error', leave);
     socket.once('close', leave);
     socket.once('data', (head: Buffer) => {
@@ -206,7 +216,7 @@ export class Listener implements ListenerContext {
   }
 
   private onTlsFailure(raw: Socket, code: string, detail: string): void {
-    this.counters.add(LISTENER_COUNTER.sslConnectionError, 1);
+    this.counters.add(TLS_COUNTERS[code] ?? LISTENER_COUNTER.sslConnectionError, 1);
     // A socket that is closed already has forgotten its addresses.
     const facts = this.pending.get(raw) ?? factsOf(raw, this.config.name, null);
     this.conductor.connectionFailed(facts, failure('tls-handshake', `${code}: ${detail}`));

@@ -7,6 +7,7 @@
  * a limit on connections is one on descriptors, not on intentions.
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { type Failure, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import type { EndpointConfig } from '../../config/index.ts';
 import type {
@@ -35,12 +36,18 @@ export interface ConnectionOwner {
   onClosed(connection: Http1UpstreamConnection): void;
 }
 
+/** Why a connection ended: we had no more use for it, it was idle too long, the endpoint closed it or broke the protocol. */
+export type CloseCause = 'local' | 'idle-timeout' | 'remote' | 'protocol';
+
 type State = 'connecting' | 'idle' | 'busy' | 'discarding' | 'closing' | 'closed';
 
 export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, TimerOwner {
   readonly endpointAddress: string;
   /** The endpoint's place in the ledger. */
   readonly endpointSlot: number;
+  closeCause: CloseCause = 'local';
+  /** A request was under way when it ended. */
+  cutRequest = false;
   private readonly owner: ConnectionOwner;
   private readonly wheel: TimerWheel;
   private readonly idleTimeoutMs: number;
@@ -90,6 +97,11 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
 
   get reused(): boolean {
     return this.served > 1;
+  }
+
+  /** Null: plain TCP; else whether the TLS session was resumed. */
+  get tlsResumed(): boolean | null {
+    return this.socket instanceof TLSSocket ? this.socket.isSessionReused() : null;
   }
 
   get isIdle(): boolean {
@@ -216,8 +228,10 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     if (this.state === 'connecting') {
       this.fail(failure('connect-timeout', this.endpointAddress));
       this.socket.destroy();
-    } else if (this.state === 'idle') this.closeGracefully();
-    else this.socket.destroy();
+    } else if (this.state === 'idle') {
+      this.closeCause = 'idle-timeout';
+      this.closeGracefully();
+    } else this.socket.destroy();
   }
 
   private onConnect(): void {
@@ -235,6 +249,7 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     }
     const consumed = this.parser.execute(bytes, 0, length);
     if (consumed < 0) {
+      this.closeCause = 'protocol';
       this.fail(this.parser.failure as Failure);
       this.socket.destroy();
       return false;
@@ -277,6 +292,7 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
   }
 
   private onPeerEnd(): void {
+    if (this.state !== 'closing') this.closeCause = 'remote';
     if (this.state === 'busy' || this.state === 'discarding') {
       const why = this.parser.finish();
       if (why !== null) this.fail(why);
@@ -289,6 +305,8 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
   }
 
   private onClose(): void {
+    if (this.lastError !== null) this.closeCause = 'remote';
+    this.cutRequest = this.state === 'busy' && !this.answerEnded;
     if (this.state === 'connecting') {
       this.fail(
         this.lastError === null

@@ -35,9 +35,9 @@ interface Waiting {
 
 /** Told of what is counted. */
 export interface PoolObserver {
-  onConnected(): void;
+  onConnected(connection: Http1UpstreamConnection): void;
   onConnectFailed(why: Failure): void;
-  onClosed(): void;
+  onClosed(connection: Http1UpstreamConnection): void;
   /** A request waits for a connection. */
   onQueued(): void;
 }
@@ -158,7 +158,7 @@ export class ServicePool implements ConnectionOwner {
   // What connections tell.
 
   onConnected(connection: Http1UpstreamConnection): void {
-    this.observer.onConnected();
+    this.observer.onConnected(connection);
     const at = this.waiting.findIndex((entry) => entry.dialled === connection);
     if (at >= 0) this.give(at, connection);
     else this.onIdle(connection);
@@ -203,7 +203,7 @@ export class ServicePool implements ConnectionOwner {
     this.connections.delete(connection);
     this.takeIdle(connection);
     this.ledger.connections.release(this.config.slot);
-    this.observer.onClosed();
+    this.observer.onClosed(connection);
     if (this.connections.size === 0) this.onEmpty?.();
     this.serveWaiting();
   }

@@ -9,6 +9,7 @@ import { AVAILABLE, FAILED, GAUGE, type OutlierPolicy, type WorkerLedger } from 
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
 import { compilePicker, type Picker, PickState } from '../balancer/index.ts';
 import { Dialer } from '../transport/index.ts';
+import { countClosed, countConnected, countConnectFailure } from './connection-counters.ts';
 import { type ConnectionWaiter, ServicePool } from './service-pool.ts';
 
 /** What the outlier detector is told of an attempt. */
@@ -52,16 +53,9 @@ export class UpstreamService {
     this.outlier = outlierPolicy(config);
     this.dialer = new Dialer(config.tls, secrets, clock);
     this.pool = new ServicePool(config, ledger, wheel, clock, this.dialer, {
-      onConnected: () => {
-        counters.add(COUNTER.upstreamCxTotal, 1);
-        counters.add(COUNTER.upstreamCxHttp1Total, 1);
-      },
-      onConnectFailed: (why) => {
-        counters.add(COUNTER.upstreamCxConnectFail, 1);
-        if (why.kind === 'connect-timeout') counters.add(COUNTER.upstreamCxConnectTimeout, 1);
-        if (why.kind === 'upstream-tls') counters.add(COUNTER.sslConnectionError, 1);
-      },
-      onClosed: () => counters.add(COUNTER.upstreamCxDestroy, 1),
+      onConnected: (connection) => countConnected(counters, connection),
+      onConnectFailed: (why) => countConnectFailure(counters, why),
+      onClosed: (connection) => countClosed(counters, connection),
       onQueued: () => counters.add(COUNTER.upstreamRqPendingTotal, 1),
     });
   }

@@ -1,0 +1,34 @@
+/** Envoy's cluster counters that are about connections; those about requests are made from request records. */
+import type { Failure } from '../../base/index.ts';
+import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
+import type { Http1UpstreamConnection } from './http1-connection.ts';
+
+export function countConnected(counters: CounterBlock, connection: Http1UpstreamConnection): void {
+  counters.add(COUNTER.upstreamCxTotal, 1);
+  counters.add(COUNTER.upstreamCxHttp1Total, 1);
+  if (connection.tlsResumed === null) return;
+  counters.add(COUNTER.sslHandshake, 1);
+  if (connection.tlsResumed) counters.add(COUNTER.sslSessionReused, 1);
+}
+
+export function countConnectFailure(counters: CounterBlock, why: Failure): void {
+  counters.add(COUNTER.upstreamCxConnectFail, 1);
+  if (why.kind === 'connect-timeout') counters.add(COUNTER.upstreamCxConnectTimeout, 1);
+  if (why.kind === 'upstream-tls') counters.add(COUNTER.sslConnectionError, 1);
+}
+
+export function countClosed(counters: CounterBlock, connection: Http1UpstreamConnection): void {
+  const { closeCause, cutRequest } = connection;
+  const remote = closeCause === 'remote';
+  counters.add(COUNTER.upstreamCxDestroy, 1);
+  counters.add(remote ? COUNTER.upstreamCxDestroyRemote : COUNTER.upstreamCxDestroyLocal, 1);
+  if (cutRequest) {
+    counters.add(COUNTER.upstreamCxDestroyWithActiveRq, 1);
+    counters.add(
+      remote ? COUNTER.upstreamCxDestroyRemoteWithActiveRq : COUNTER.upstreamCxDestroyLocalWithActiveRq,
+      1,
+    );
+  }
+  if (closeCause === 'idle-timeout') counters.add(COUNTER.upstreamCxIdleTimeout, 1);
+  if (closeCause === 'protocol') counters.add(COUNTER.upstreamCxProtocolError, 1);
+}
