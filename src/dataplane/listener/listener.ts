@@ -5,7 +5,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { type Clock, failure, LIMITS, type TimerWheel } from '../../base/index.ts';
+import { type Clock, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import type { ListenerConfig, SecretSet } from '../../config/index.ts';
 import type { ConnectionFacts, TlsFacts } from '../../message/index.ts';
 import { type CounterBlock, LISTENER_COUNTER } from '../../telemetry/index.ts';
@@ -31,7 +31,7 @@ export interface ListenerDependencies {
   readonly counters: CounterBlock;
 }
 
-export class Listener implements ListenerContext {
+export class Listener implements ListenerContext, TimerOwner {
   config: ListenerConfig;
   readonly conductor: Conductor;
   readonly wheel: TimerWheel;
@@ -45,6 +45,7 @@ export class Listener implements ListenerContext {
   /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
   private readonly pending = new Map<Socket, ConnectionFacts>();
   private terminator: TlsTerminator | null;
+  private readonly graceTimer = new Timer(this, 0);
   private readonly onEmpty: (() => void)[] = [];
 
   constructor(config: ListenerConfig, secrets: SecretSet, dependencies: ListenerDependencies) {
@@ -104,7 +105,7 @@ export class Listener implements ListenerContext {
     if (!this.draining) {
       this.draining = true;
       if (graceMs === 0) this.stopAccepting();
-      else setTimeout(() => this.stopAccepting(), graceMs);
+      else this.wheel.arm(this.graceTimer, graceMs);
     }
     return new Promise((resolve) => {
       this.onEmpty.push(resolve);
@@ -130,9 +131,15 @@ export class Listener implements ListenerContext {
     this.checkEmpty();
   }
 
+  /** The grace time of a drain is over. */
+  onTimer(): void {
+    this.stopAccepting();
+  }
+
   private stopAccepting(): void {
     if (this.closed) return;
     this.closed = true;
+    this.wheel.cancel(this.graceTimer);
     this.server.close();
     for (const connection of [...this.connections]) connection.drain();
     for (const socket of this.pending.keys())
