@@ -218,7 +218,8 @@ export class DataPlane {
     this.listeners.delete(name);
     this.leaving.add(listener);
     this.recorder.metrics.removeListener(name, this.clock.nowMs());
-    void listener.drain(LIMITS.drainGraceMs).then(() => this.leaving.delete(listener));
+    // At once: a later configuration may give the address to another listener.
+    void listener.drain(0).then(() => this.leaving.delete(listener));
   }
 
   private takeSecrets(secrets: SecretSet): void {
