@@ -63,8 +63,10 @@ async function main(): Promise<number> {
   }
   const programs = findPrograms(options.peers);
   const cores = chooseCores(allowedCores());
+  const machine = describeMachine(cores, programs);
   // This process and all its threads stay off the proxy's core.
-  spawnSync('taskset', ['-a', '-p', '-c', String(cores.load), String(process.pid)]);
+  const pinned = spawnSync('taskset', ['-a', '-p', '-c', String(cores.load), String(process.pid)]);
+  if (pinned.status !== 0) throw new Error('taskset is needed and does not work: install util-linux');
   const usual = options.quick ? QUICK : FULL;
   const plan: Plan = {
     ...usual,
@@ -80,7 +82,7 @@ async function main(): Promise<number> {
   const run: RunResult = {
     date: new Date().toISOString(),
     quick: options.quick,
-    machine: describeMachine(cores, programs),
+    machine,
     scenarios: results,
   };
   if (!options.json || options.out !== undefined) report(options.out ?? RESULTS, run);

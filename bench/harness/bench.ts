@@ -1,5 +1,5 @@
 /** What every scenario is handed: where to run, with what, for how long, and whom to tell. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { BACKEND_PORTS, backendCommand } from '../setup/backend.ts';
 import { writeCertificates } from '../setup/certificates.ts';
@@ -70,8 +70,7 @@ export async function newSpec(
   listeners: readonly Omit<ListenerSpec, 'port'>[],
   changes: Partial<ProxySpec> = {},
 ): Promise<ProxySpec> {
-  const directory = join(bench.directory, name);
-  mkdirSync(directory);
+  const directory = mkdtempSync(join(bench.directory, `${name}-`));
   const [adminPort = 0, ...ports] = await freePorts(listeners.length + 1);
   return {
     directory,

@@ -1,9 +1,10 @@
 /**
  * Every process that a benchmark starts: pinned to a core, waited for until ready, and ended whatever happens. A
- * benchmark that leaves a proxy running falsifies the next one, so the end is tried in three ways: `stopAll` in a
- * finally, the same on SIGINT and SIGTERM, and SIGKILL to what is left when this process exits.
+ * benchmark that leaves a proxy running falsifies the next one, so the end comes in four ways: `stopAll` in a finally,
+ * the same on SIGINT and SIGTERM, SIGKILL to what is left when this process exits, and the kernel's parent-death signal
+ * for when this process is killed.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +13,12 @@ const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 5_000;
 /** The end of what a process wrote, kept to explain why it did not start. */
 const OUTPUT_CHARS_MAX = 4_000;
+
+/** SIGTERM rather than SIGKILL: nginx ends its own children then. Not every setpriv can. */
+const ORPHANS_END =
+  spawnSync('setpriv', ['--pdeathsig', 'TERM', 'true']).status === 0
+    ? ['setpriv', '--pdeathsig', 'TERM']
+    : [];
 
 export interface StartOptions {
   readonly core: number;
@@ -70,8 +77,8 @@ export class Processes {
   }
 
   #spawn(command: readonly string[], core: number) {
-    const args = ['-c', String(core), ...command];
-    const child = spawn('taskset', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program = '', ...args] = [...ORPHANS_END, 'taskset', '-c', String(core), ...command];
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
     let tail = '';
     child.stdout.on('data', (chunk: Buffer) => {

@@ -3,21 +3,13 @@
  * answers over connections that stay open, plain and TLS), and p99 at half of Envoy's maximum at a fixed rate. In full
  * also larger bodies both ways, the baselines, a new TLS connection per request as CPU each, and memory per idle one.
  */
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bench, CONNECTIONS } from '../harness/bench.ts';
-import { pssBytes } from '../harness/proc.ts';
 import { median, pairedRatio, type Spread, spread } from '../harness/stats.ts';
-import { ENVOY, emptyLogs, type Subject, startBaselines, startPair } from '../harness/subjects.ts';
+import { ENVOY, emptyLogs, OUTBOARD, type Subject, startBaselines, startPair } from '../harness/subjects.ts';
 import { type CaseResult, closedLoop, interleave, openLoop, ratioOf, type Trial } from '../harness/trials.ts';
 import { handshakes } from './handshakes.ts';
-import { idleClient } from './idle.ts';
+import { idleMemory } from './idle.ts';
 import { type Reading, type Scenario, type ScenarioResult, standardNotes } from './scenario.ts';
-
-const IDLE_CONNECTIONS = 1_000;
-/** Connections before the first reading of memory, so that what grows once is not counted per connection. */
-const IDLE_WARM_UP = 200;
-const SETTLE_MS = 3_000;
 
 /** Keys of the JSON line, there whatever could be measured. */
 const ALWAYS = ['plain_rps', 'plain_cpu', 'plain_p99', 'tls_rps', 'tls_cpu'];
@@ -57,10 +49,14 @@ export const oneHop: Scenario = {
       if (!bench.plan.quick) {
         await bodies(bench, pair, cases, ratios);
         await connections(bench, pair, readings, ratios, notes);
-        await memory(bench, pair, readings, ratios);
       }
     } finally {
       for (const subject of pair) await subject.stop();
+    }
+    if (!bench.plan.quick) {
+      const memory = await idleMemory(bench);
+      readings.push(memory);
+      ratios.idle_tls_memory = pairedRatio(memory.values[OUTBOARD] ?? [], memory.values[ENVOY] ?? []);
     }
     notes.push(...standardNotes(cases));
     return { scenario: 'one-hop', cases, readings, curves: [], ratios, notes } satisfies ScenarioResult;
@@ -132,33 +128,6 @@ async function connections(
       }
     }
     readings.push({ name: `cpu-per-tls-connection-${kind}`, unit: 'µs', values });
-    ratios[`handshake_${kind}_cpu`] = pairedRatio(values[pair[0]?.name ?? ''] ?? [], values[ENVOY] ?? []);
+    ratios[`handshake_${kind}_cpu`] = pairedRatio(values[OUTBOARD] ?? [], values[ENVOY] ?? []);
   }
-}
-
-async function memory(
-  bench: Bench,
-  pair: readonly Subject[],
-  readings: Reading[],
-  ratios: Record<string, Spread>,
-): Promise<void> {
-  const values: Record<string, number[]> = {};
-  for (const subject of pair) {
-    const port = new URL(subject.urls.tls as string).port;
-    const hold = async (count: number, label: string): Promise<() => Promise<void>> => {
-      const file = join(bench.directory, `idle-${subject.name}-${label}`);
-      const client = await idleClient(bench, file, count, [Number(port)], 'tls');
-      return client.stop;
-    };
-    const release = await hold(IDLE_WARM_UP, 'warm');
-    await release();
-    await sleep(SETTLE_MS);
-    const before = pssBytes(subject.pids);
-    const end = await hold(IDLE_CONNECTIONS, 'held');
-    await sleep(SETTLE_MS);
-    values[subject.name] = [(pssBytes(subject.pids) - before) / IDLE_CONNECTIONS / 1024];
-    await end();
-  }
-  readings.push({ name: 'memory-per-idle-tls-connection', unit: 'KiB', values });
-  ratios.idle_tls_memory = pairedRatio(values[pair[0]?.name ?? ''] ?? [], values[ENVOY] ?? []);
 }

@@ -124,35 +124,38 @@ test(`${RELOADS} reloads and ${ROTATIONS} certificate rotations under load fail 
       });
       const probe = new Agent({ keepAlive: true, maxSockets: 1 });
       let rotations = 0;
-      for (let round = 1; round <= RELOADS; round++) {
-        replaceFile(node.configFile, config(round, ports) + admin);
-        await eventually(
-          `reload ${round} in force`,
-          node,
-          async () => (await get(ports.web, probe)).round === round,
-        );
-        if (round % 2 === 1) {
-          const client = await RawClient.connect(ports.extra);
-          client.send('GET / HTTP/1.1\r\nHost: extra.test\r\n\r\n');
-          await client.until((text) => text.endsWith('second'));
-          client.destroy();
-        }
-        if (round % Math.floor(RELOADS / ROTATIONS) === 0 && rotations < ROTATIONS) {
-          rotations++;
-          leaf = issueCertificate(ca, { commonName: 'web.test', dnsNames: ['web.test'] });
-          replaceFile(join(node.directory, 'web.key'), leaf.keyPem);
-          replaceFile(join(node.directory, 'web.pem'), leaf.certPem);
-          const serial = leaf.serial;
+      try {
+        for (let round = 1; round <= RELOADS; round++) {
+          replaceFile(node.configFile, config(round, ports) + admin);
           await eventually(
-            `certificate ${rotations} shown`,
+            `reload ${round} in force`,
             node,
-            async () => (await shownSerial(ports.web)) === serial,
+            async () => (await get(ports.web, probe)).round === round,
           );
+          if (round % 2 === 1) {
+            const client = await RawClient.connect(ports.extra);
+            client.send('GET / HTTP/1.1\r\nHost: extra.test\r\n\r\n');
+            await client.until((text) => text.endsWith('second'));
+            client.destroy();
+          }
+          if (round % Math.floor(RELOADS / ROTATIONS) === 0 && rotations < ROTATIONS) {
+            rotations++;
+            leaf = issueCertificate(ca, { commonName: 'web.test', dnsNames: ['web.test'] });
+            replaceFile(join(node.directory, 'web.key'), leaf.keyPem);
+            replaceFile(join(node.directory, 'web.pem'), leaf.certPem);
+            const serial = leaf.serial;
+            await eventually(
+              `certificate ${rotations} shown`,
+              node,
+              async () => (await shownSerial(ports.web)) === serial,
+            );
+          }
         }
+      } finally {
+        stop = true;
+        await Promise.all(load);
+        probe.destroy();
       }
-      stop = true;
-      await Promise.all(load);
-      probe.destroy();
       t.diagnostic(
         `${requests} requests during ${RELOADS} reloads and ${rotations} rotations, ${failures.length} failed`,
       );

@@ -53,12 +53,15 @@ workers: 2
       while (!stop) await get(index % 2 === 0 ? kept : new Agent({ keepAlive: false }));
       kept.destroy();
     });
-    for (let i = 0; i < RESTARTS; i++) {
-      const answer = await node.admin(`/workers/${i % 2}/restart`, 'POST');
-      assert.ok(answer.ok, await answer.text());
+    try {
+      for (let i = 0; i < RESTARTS; i++) {
+        const answer = await node.admin(`/workers/${i % 2}/restart`, 'POST');
+        assert.ok(answer.ok, await answer.text());
+      }
+    } finally {
+      stop = true;
+      await Promise.all(load);
     }
-    stop = true;
-    await Promise.all(load);
     assert.deepEqual(failures, []);
     if (migratesRequests()) assert.equal(freshResets, 0);
     t.diagnostic(
