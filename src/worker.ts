@@ -41,6 +41,8 @@ export class DataPlane {
   private readonly listeners = new Map<string, Listener>();
   /** Listeners that were removed or moved, until their last connection has ended. */
   private readonly leaving = new Set<Listener>();
+  /** Services that were removed, until their last connection has ended. */
+  private readonly leavingServices = new Set<UpstreamService>();
   private readonly heartbeat: NodeJS.Timeout;
   private readonly flusher: NodeJS.Timeout;
   private snapshot: Snapshot | null = null;
@@ -85,7 +87,9 @@ export class DataPlane {
 
   /** Takes a message of the supervisor's; what comes of it is reported by `send`. */
   handle(message: ToWorker): void {
-    this.queue = this.queue.then(() => this.handleNext(message));
+    // Not in the queue: it must not wait behind a drain, or finished records would be dropped meanwhile.
+    if (message.type === 'records-taken') this.recorder.taken(message.count);
+    else this.queue = this.queue.then(() => this.handleNext(message));
   }
 
   /** Ends everything at once and returns how many requests were cut off. */
@@ -96,7 +100,7 @@ export class DataPlane {
       ends.push(listener.drain(0));
       aborted += listener.destroy();
     }
-    for (const service of this.services.values()) ends.push(service.destroy());
+    for (const service of [...this.services.values(), ...this.leavingServices]) ends.push(service.destroy());
     await Promise.all(ends);
     clearInterval(this.heartbeat);
     clearInterval(this.flusher);
@@ -121,7 +125,7 @@ export class DataPlane {
     this.recorder.flush();
   }
 
-  private async handleNext(message: ToWorker): Promise<void> {
+  private async handleNext(message: Exclude<ToWorker, { type: 'records-taken' }>): Promise<void> {
     switch (message.type) {
       case 'snapshot':
         if (message.secrets !== null) this.takeSecrets(decodeSecrets(message.secrets));
@@ -133,8 +137,6 @@ export class DataPlane {
       case 'reopen-logs':
         this.log?.reopen();
         return;
-      case 'records-taken':
-        return this.recorder.taken(message.count);
       case 'cpu-profile':
         void this.profile(message.durationMs);
         return;
@@ -163,7 +165,7 @@ export class DataPlane {
         if (known.config !== config) known.update(config, this.secrets);
         continue;
       }
-      known?.close();
+      if (known !== undefined) this.retireService(known);
       this.services.set(
         config.name,
         new UpstreamService(
@@ -178,10 +180,16 @@ export class DataPlane {
       );
     }
     for (const name of gone) {
-      this.services.get(name)?.close();
+      this.retireService(this.services.get(name) as UpstreamService);
       this.services.delete(name);
       this.recorder.metrics.removeService(name, this.clock.nowMs());
     }
+  }
+
+  private retireService(service: UpstreamService): void {
+    for (const left of this.leavingServices) if (left.connections === 0) this.leavingServices.delete(left);
+    service.close();
+    this.leavingServices.add(service);
   }
 
   private async applyListeners(snapshot: Snapshot): Promise<ListenFault[]> {

@@ -110,7 +110,7 @@ function verdictOf(record: RequestRecord): Verdict {
   const { failure } = record;
   if (failure !== null) {
     const decidedHere = failure.origin === 'proxy' || failure.origin === 'downstream';
-    return decidedHere && record.attempts.length === 0 ? 'refused' : 'failed';
+    return (decidedHere && record.attempts.length === 0) || failure.flag === 'UO' ? 'refused' : 'failed';
   }
   if (record.status >= 500) return record.attempts.length === 0 ? 'refused' : 'upstream-error';
   return 'recovered';

@@ -1,5 +1,5 @@
 /**
- * Gateway API's two timeouts of a rule. `request` counts from the request's arrival to the end of the
+ * Gateway API's two timeouts of a rule. `request` counts from the end of the request to the end of the
  * answer, with every retry and every backoff in between, and reaching it is never retried. `backendRequest`
  * counts for one attempt, and only when it is the shorter of the two (Envoy: `per_try_timeout`). 0 is off.
  */

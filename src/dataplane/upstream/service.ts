@@ -85,6 +85,11 @@ export class UpstreamService {
     return this.pool.destroy();
   }
 
+  /** Connections that are open, or about to be. */
+  get connections(): number {
+    return this.pool.size;
+  }
+
   /** Another worker waits for one of this service's connection slots. */
   onWanted(): void {
     this.pool.onWanted();
