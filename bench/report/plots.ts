@@ -2,11 +2,14 @@
 import { writeFileSync } from 'node:fs';
 import { type EChartsOption, init } from 'echarts';
 import type { Curve, ScenarioResult } from '../scenarios/scenario.ts';
+import { verdict } from './verdict.ts';
 
 const WIDTH = 860;
 const HEIGHT = 480;
 /** Told apart by readers who don't see red and green apart, too. */
 const COLOURS = { outboard: '#0b6e99', envoy: '#d1622b' };
+/** Of a ratio, from Outboard's side. */
+const VERDICTS = { better: '#0b6e99', worse: '#d1622b', even: '#8a8a8a' };
 const DASHES: Readonly<Record<string, 'solid' | 'dashed' | 'dotted'>> = {
   p50: 'dotted',
   p99: 'solid',
@@ -77,7 +80,7 @@ export function ratioChart({ scenario, ratios }: ScenarioResult): EChartsOption 
     .filter(([, { rounds }]) => rounds > 0)
     .reverse();
   return {
-    title: { text: `${scenario}: Outboard over Envoy (1 = equal)`, left: 'center' },
+    title: { text: `${scenario}: Outboard over Envoy (blue: better, orange: worse)`, left: 'center' },
     grid: { top: 50, left: 300, right: 60, bottom: 50 },
     xAxis: { type: 'log', name: 'ratio', nameLocation: 'middle', nameGap: 28 },
     yAxis: {
@@ -88,8 +91,10 @@ export function ratioChart({ scenario, ratios }: ScenarioResult): EChartsOption 
     series: [
       {
         type: 'bar',
-        color: COLOURS.outboard,
-        data: shown.map(([, { median }]) => median),
+        data: shown.map(([name, ratio]) => ({
+          value: ratio.median,
+          itemStyle: { color: VERDICTS[verdict(name, ratio)] },
+        })),
         label: { show: true, position: 'right', formatter: ({ value }) => Number(value).toPrecision(3) },
         markLine: {
           silent: true,

@@ -2,14 +2,12 @@
  * The results as Markdown: the machine, then per scenario its ratios with their spread, what each subject did, other
  * readings and what a reader has to know. Figures stand as measured, those in which Outboard loses too.
  */
-import { median, rounded, type Spread } from '../harness/stats.ts';
+import { median, rounded } from '../harness/stats.ts';
 import type { CaseResult } from '../harness/trials.ts';
 import { percent, type Reading, type ScenarioResult } from '../scenarios/scenario.ts';
 import type { RunResult } from './json.ts';
 import { plotsOf } from './plots.ts';
-
-/** Names of ratios of which more is better; of all others less is. */
-const MORE_IS_BETTER = /rps|bytes|per_cpu/;
+import { verdict } from './verdict.ts';
 
 /** @param stem the files of this run begin with it */
 export function markdown(run: RunResult, stem: string): string {
@@ -31,7 +29,11 @@ function section(result: ScenarioResult, stem: string): string[] {
   const lines = ['', `## ${result.scenario}`];
   const ratios = Object.entries(result.ratios).filter(([, { rounds }]) => rounds > 0);
   if (ratios.length > 0) {
-    lines.push('', '| Outboard over Envoy | Ratio | Spread | Rounds | |', '|---|---|---|---|---|');
+    lines.push(
+      '',
+      '| Outboard over Envoy (`own_`: over itself) | Ratio | Spread | Rounds | |',
+      '|---|---|---|---|---|',
+    );
     for (const [name, ratio] of ratios) {
       lines.push(
         `| ${name} | **${show(ratio.median)}** | ${show(ratio.min)} – ${show(ratio.max)} | ${ratio.rounds} | ${verdict(name, ratio)} |`,
@@ -78,12 +80,6 @@ function readingRows({ name, unit, values }: Reading): string[] {
     ([subject, rounds]) =>
       `| ${name} | ${subject} | ${show(median(rounds))} ${unit} | ${show(Math.min(...rounds))} – ${show(Math.max(...rounds))} |`,
   );
-}
-
-/** A difference that the spread doesn't reach across is one; else nobody has won. */
-function verdict(name: string, { min, max }: Spread): string {
-  if (min <= 1 && max >= 1) return 'even';
-  return min > 1 === MORE_IS_BETTER.test(name) ? 'better' : 'worse';
 }
 
 function show(value: number): string {
