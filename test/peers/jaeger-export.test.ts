@@ -3,12 +3,7 @@
  * and started again under load, it costs counted spans only.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { failure } from '../../src/base/index.ts';
 import { OtlpExporter, type OtlpStats } from '../../src/controlplane/export/index.ts';
 import { HeaderList } from '../../src/message/index.ts';
@@ -18,114 +13,11 @@ import {
   type Recorder,
   type TraceContext,
 } from '../../src/telemetry/index.ts';
+import { choosePorts, eventually, type JaegerSpan, startJaeger, stopJaeger, traceOf } from '../kit/jaeger.ts';
 import { peer } from '../kit/peers.ts';
 import { answered, attempt, type Bench, bench } from '../telemetry/kit.ts';
 
 const jaeger = peer('jaeger');
-const WAIT_MS = 30_000;
-
-interface JaegerSpan {
-  readonly spanID: string;
-  readonly operationName: string;
-  readonly processID: string;
-  readonly startTime: number;
-  readonly duration: number;
-  readonly references: readonly { readonly refType: string; readonly spanID: string }[];
-  readonly tags: readonly { readonly key: string; readonly value: unknown }[];
-}
-
-interface JaegerTrace {
-  readonly spans: readonly JaegerSpan[];
-  readonly processes: Readonly<Record<string, { readonly serviceName: string }>>;
-}
-
-/** Ports nobody listens on, all held until all are known. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-interface Ports {
-  readonly otlp: number;
-  readonly query: number;
-  readonly admin: number;
-  readonly flags: readonly string[];
-}
-
-async function choosePorts(): Promise<Ports> {
-  const ports = await freePorts(10);
-  const at = (index: number): string => `127.0.0.1:${ports[index]}`;
-  return {
-    otlp: ports[0] as number,
-    query: ports[1] as number,
-    admin: ports[2] as number,
-    flags: [
-      `--collector.otlp.http.host-port=${at(0)}`,
-      `--query.http-server.host-port=${at(1)}`,
-      `--admin.http.host-port=${at(2)}`,
-      `--collector.otlp.grpc.host-port=${at(3)}`,
-      `--query.grpc-server.host-port=${at(4)}`,
-      `--collector.grpc-server.host-port=${at(5)}`,
-      `--collector.http-server.host-port=${at(6)}`,
-      `--http-server.host-port=${at(7)}`,
-      `--processor.jaeger-compact.server-host-port=${at(8)}`,
-      `--processor.jaeger-binary.server-host-port=${at(9)}`,
-      '--processor.zipkin-compact.server-host-port=127.0.0.1:0',
-      '--log-level=error',
-    ],
-  };
-}
-
-async function start({ flags, admin, query }: Ports): Promise<ChildProcess> {
-  const child = spawn(jaeger.path as string, flags, {
-    env: { ...process.env, COLLECTOR_OTLP_ENABLED: 'true' },
-    stdio: 'ignore',
-  });
-  await eventually('Jaeger is up', async () => {
-    assert.equal(child.exitCode, null, 'Jaeger ended by itself');
-    const answers = await Promise.all([
-      fetch(`http://127.0.0.1:${admin}/`),
-      fetch(`http://127.0.0.1:${query}/api/services`),
-    ]);
-    return answers.every(({ ok }) => ok);
-  });
-  return child;
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  // Told to end, it first tries for 10 s to export traces of itself.
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-}
-
-async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + WAIT_MS;
-  for (;;) {
-    try {
-      if (await holds()) return;
-    } catch (error) {
-      if (error instanceof assert.AssertionError) throw error;
-    }
-    assert.ok(Date.now() < deadline, `${what}, within ${WAIT_MS} ms`);
-    await sleep(50);
-  }
-}
-
-async function traceOf({ query }: Ports, traceId: string, spans: number): Promise<JaegerTrace> {
-  let found: JaegerTrace | undefined;
-  await eventually(`trace ${traceId} with ${spans} spans is in Jaeger`, async () => {
-    const answer = await fetch(`http://127.0.0.1:${query}/api/traces/${traceId}`);
-    if (!answer.ok) return false;
-    found = ((await answer.json()) as { data: JaegerTrace[] }).data[0];
-    return found?.spans.length === spans;
-  });
-  return found as JaegerTrace;
-}
-
 /** One hop: what the proxy records of a request to `service` that came with `headers`; they leave as the next hop gets them. */
 function hop(made: Bench, service: string, headers: HeaderList, fails: boolean): TraceContext {
   const { recorder, clock } = made;
@@ -176,8 +68,8 @@ test('Jaeger holds web → cart → stock as one trace, and survives its own res
   timeout: 120_000,
 }, async (t) => {
   const ports = await choosePorts();
-  let child = await start(ports);
-  t.after(() => stop(child));
+  let child = await startJaeger(jaeger.path as string, ports);
+  t.after(() => stopJaeger(child));
   const made = bench({ ids: new RandomIds() });
   const otlp = new OtlpExporter({
     endpoint: `http://127.0.0.1:${ports.otlp}`,
@@ -237,7 +129,7 @@ test('Jaeger holds web → cart → stock as one trace, and survives its own res
   await t.test(
     'stopped under load: spans are dropped and counted; started again: new traces arrive',
     async () => {
-      await stop(child);
+      await stopJaeger(child);
       await eventually('the loss is noticed', async () => {
         for (let i = 0; i < 60; i++) send();
         const { droppedExportFailed, droppedQueueFull } = otlp.stats();
@@ -245,7 +137,7 @@ test('Jaeger holds web → cart → stock as one trace, and survives its own res
       });
       assertBalanced(otlp.stats());
       assert.notEqual(otlp.stats().lastError, '');
-      child = await start(ports);
+      child = await startJaeger(jaeger.path as string, ports);
       const exported = otlp.stats().exported;
       await eventually('exporting works again', async () => {
         send();
