@@ -7,10 +7,10 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { type Clock, type Failure, failure } from '../../base/index.ts';
 import type { EndpointConfig, SecretSet, UpstreamTls } from '../../config/index.ts';
+import { SLAB_BYTES } from './chunk-pool.ts';
 import { createTlsOriginator, type TlsOriginator } from './tls-client.ts';
 import { explainUpstreamTlsError } from './tls-error.ts';
 
-const READ_BUFFER_BYTES = 64 * 1024;
 let readBuffer: Buffer | null = null;
 
 /** Takes bytes that are valid only during the call; false pauses the socket. */
@@ -41,7 +41,7 @@ export class Dialer {
 
   /** Starts to connect; `readyEvent` or `error` tells the outcome. Only while `failure` is null. */
   dial(endpoint: EndpointConfig, onBytes: ReadBytes): Socket {
-    readBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+    readBuffer ??= Buffer.allocUnsafeSlow(SLAB_BYTES);
     const target: TcpNetConnectOpts = {
       host: endpoint.address,
       port: endpoint.port,

@@ -1,4 +1,5 @@
 /** transport: sockets and TLS, both directions. */
+export { copyChunk } from './chunk-pool.ts';
 export { addressOf, connectFailure, Dialer, type ReadBytes } from './dial.ts';
 export { SocketOut } from './socket-out.ts';
 export { createTlsOriginator, type TlsOriginator, type TlsOriginatorOptions } from './tls-client.ts';

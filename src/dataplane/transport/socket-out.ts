@@ -4,11 +4,20 @@
  */
 import type { Socket } from 'node:net';
 import { LIMITS } from '../../base/index.ts';
+import { isLent, returnChunk } from './chunk-pool.ts';
 
 export class SocketOut {
   private readonly socket: Socket;
   /** Bytes given to the socket so far, framing included. */
   bytesTaken = 0;
+
+  /** Chunks in lent slabs that the kernel has not taken yet, in order. */
+  private readonly lent: Buffer[] = [];
+  private readonly onLentWritten = (error?: Error | null): void => {
+    const chunk = this.lent.shift();
+    // After an error Node may still hold on to the bytes: leave them to the collector.
+    if (chunk !== undefined && !error) returnChunk(chunk);
+  };
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -24,7 +33,10 @@ export class SocketOut {
   writeBytes(bytes: Buffer): boolean {
     this.bytesTaken += bytes.length;
     if (!this.socket.writable) return true;
-    this.socket.write(bytes);
+    if (isLent(bytes)) {
+      this.lent.push(bytes);
+      this.socket.write(bytes, this.onLentWritten);
+    } else this.socket.write(bytes);
     return this.belowHighWater;
   }
 

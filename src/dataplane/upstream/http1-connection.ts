@@ -24,7 +24,7 @@ import {
   type ResponseSink,
   requestFraming,
 } from '../codec/http1/index.ts';
-import { addressOf, connectFailure, type Dialer, SocketOut } from '../transport/index.ts';
+import { addressOf, connectFailure, copyChunk, type Dialer, SocketOut } from '../transport/index.ts';
 
 /** Who owns connections: told once of each turn in a connection's life. */
 export interface ConnectionOwner {
@@ -210,7 +210,7 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
   }
 
   onBody(chunk: Buffer): void {
-    if (this.handler !== null) this.handler.onBody(Buffer.from(chunk));
+    if (this.handler !== null) this.handler.onBody(copyChunk(chunk));
     else {
       this.discardedBytes += chunk.length;
       if (this.discardedBytes > LIMITS.replayBytes) this.socket.destroy();
