@@ -149,13 +149,6 @@ export const FAILURE_KINDS = {
     retry: 'no',
     cure: 'no byte moved for the idle timeout',
   },
-  'buffer-limit': {
-    flag: 'OM',
-    status: 503,
-    origin: 'proxy',
-    retry: 'no',
-    cure: 'a connection held more unsent bytes than allowed',
-  },
   'shutting-down': {
     flag: 'UH',
     status: 503,

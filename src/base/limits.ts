@@ -38,15 +38,12 @@ export const LIMITS = {
   idleConnectionsPerEndpoint: 256,
   /** Connections that wait to be accepted; the kernel caps it at net.core.somaxconn. */
   listenBacklog: 4_096,
-  /** Bytes read to tell TLS from HTTP; a TLS record header is 5. */
-  detectBytes: 5,
 
   // Waits, in milliseconds.
   headerTimeoutMs: 10_000,
   tlsHandshakeTimeoutMs: 10_000,
   downstreamIdleTimeoutMs: 300_000,
   upstreamIdleTimeoutMs: 60_000,
-  streamIdleTimeoutMs: 300_000,
   requestTimeoutMs: 15_000,
   connectTimeoutMs: 1_000,
   drainTimeoutMs: 5_000,

@@ -38,7 +38,7 @@ export function accessLogLine(record: RequestRecord, flags: string): string {
     `,"attempts":${attempts.length}` +
     `,"trace_id":${record.trace === null ? 'null' : `"${record.trace.traceId}"`}` +
     `,"listener":${text(facts.listener)}` +
-    `,"downstream_remote_address":${address(facts.remoteAddress, facts.remotePort)}` +
+    `,"downstream_remote_address":${downstream(record)}` +
     `,"downstream_local_address":${address(facts.localAddress, facts.localPort)}` +
     `,"requested_server_name":${tls === null ? 'null' : textOrNull(tls.sni)}` +
     `,"downstream_tls_version":${tls === null ? 'null' : textOrNull(tls.protocol)}` +
@@ -75,6 +75,12 @@ function codeDetails(record: RequestRecord): string {
 function serviceTime(record: RequestRecord, last: AttemptRecord | null): string {
   if (last === null || record.responseStartMs < 0) return 'null';
   return String(Math.max(0, Math.round(record.responseStartMs - last.startMs - last.connectMs)));
+}
+
+/** As in Envoy: the client a trusted proxy named, whose port nobody knows, else the peer. */
+function downstream({ clientAddress, facts }: RequestRecord): string {
+  if (clientAddress !== '' && clientAddress !== facts.remoteAddress) return address(clientAddress, 0);
+  return address(facts.remoteAddress, facts.remotePort);
 }
 
 function address(host: string, port: number): string {

@@ -19,6 +19,8 @@ export class RequestRecord {
   target = '';
   authority = '';
   userAgent = '';
+  /** The client that the trusted proxies in front of this one named; empty: none is trusted. */
+  clientAddress = '';
   /** `x-forwarded-for` as it is sent upstream; empty: none. */
   forwardedFor = '';
   protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1';

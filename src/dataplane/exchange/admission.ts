@@ -1,6 +1,7 @@
 /** What an attempt must be given before it may start: a place under maxRequests and an endpoint. */
 import { type Failure, failure } from '../../base/index.ts';
 import { COUNTER, type RequestRecord } from '../../telemetry/index.ts';
+import { BREAKER_LIMITS, type BreakerGauge } from '../policy/index.ts';
 import { noEndpoint, type PickedEndpoint, type UpstreamService } from '../upstream/index.ts';
 
 export type Admission =
@@ -13,15 +14,20 @@ export function admit(service: UpstreamService, tried: readonly number[], record
     return refused(failure('no-service', `${record.service} was removed while a retry waited`));
   }
   if (!service.acquireRequest()) {
-    const { maxRequests } = service.config.circuitBreaker;
-    noteLimit(record, 'circuitBreaker.maxRequests', maxRequests, service.observed('requests'));
-    return refused(failure('max-requests'));
+    noteBreaker(record, service, 'requests');
+    return refused(BREAKER_LIMITS.requests.failure);
   }
   const picked = service.pick(tried);
   if (picked !== null) return { picked, failure: null };
   service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
   service.releaseRequest(service.config.slot);
   return refused(noEndpoint(service.config));
+}
+
+/** Says in the record which breaker was full. */
+export function noteBreaker(record: RequestRecord, service: UpstreamService, gauge: BreakerGauge): void {
+  const { field, name } = BREAKER_LIMITS[gauge];
+  noteLimit(record, name, service.config.circuitBreaker[field], service.observed(gauge));
 }
 
 /** Says in the record which limit decided, and what was observed. */

@@ -21,6 +21,7 @@ import {
   afterFailure,
   afterHead,
   attemptTimeoutMs,
+  clientAddress,
   localReply,
   type RetryDecision,
   remainingMs,
@@ -28,7 +29,7 @@ import {
 } from '../policy/index.ts';
 import type { BackendChoice, CompiledRule } from '../router/index.ts';
 import { addressOf, type UpstreamService } from '../upstream/index.ts';
-import { admit, noteLimit } from './admission.ts';
+import { admit, noteBreaker, noteLimit } from './admission.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { beginRecord } from './begin-record.ts';
 import { choose } from './choose.ts';
@@ -103,6 +104,8 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     this.service = service;
     record.service = service.config.name;
     record.serviceSlot = service.config.slot;
+    const { trustedHops } = this.listener;
+    if (trustedHops > 0) record.clientAddress = clientAddress(head.headers, this.stream.facts, trustedHops);
     prepareRequest(head, path, rule, backend, this.stream.facts, this.listener);
     record.forwardedFor = head.headers.get(H['x-forwarded-for']) ?? '';
     const { retry } = rule.attached;
@@ -330,15 +333,8 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   private fail(why: Failure): void {
     if (this.finished) return;
     this.record.failure = why;
-    if (why.kind === 'max-pending' && this.service !== null) {
-      const { maxPendingRequests } = this.service.config.circuitBreaker;
-      noteLimit(
-        this.record,
-        'circuitBreaker.maxPendingRequests',
-        maxPendingRequests,
-        this.service.observed('pending'),
-      );
-    }
+    if (why.kind === 'max-pending' && this.service !== null)
+      noteBreaker(this.record, this.service, 'pending');
     if (this.answerBegun || why.status === 0) {
       this.stream.abort(why);
       this.finish();

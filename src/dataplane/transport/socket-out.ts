@@ -8,8 +8,6 @@ import { isLent, returnChunk } from './chunk-pool.ts';
 
 export class SocketOut {
   private readonly socket: Socket;
-  /** Bytes given to the socket so far, framing included. */
-  bytesTaken = 0;
 
   /** Chunks in lent slabs that the kernel has not taken yet, in order. */
   private readonly lent: Buffer[] = [];
@@ -24,14 +22,12 @@ export class SocketOut {
   }
 
   writeText(latin1: string): boolean {
-    this.bytesTaken += latin1.length;
     if (!this.socket.writable) return true;
     this.socket.write(latin1, 'latin1');
     return this.belowHighWater;
   }
 
   writeBytes(bytes: Buffer): boolean {
-    this.bytesTaken += bytes.length;
     if (!this.socket.writable) return true;
     if (isLent(bytes)) {
       this.lent.push(bytes);

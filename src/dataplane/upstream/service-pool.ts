@@ -91,10 +91,6 @@ export class ServicePool implements ConnectionOwner {
   /** Closes idle connections now and the others when they end; requests already waiting are still served. */
   close(): void {
     this.closed = true;
-    this.closeIdle();
-  }
-
-  closeIdle(): void {
     for (const list of this.idle.values()) for (const connection of list.slice()) this.dropIdle(connection);
   }
 
