@@ -4,47 +4,79 @@
  * concatenation (0.9 µs, against 2.0 for JSON.stringify of an object made for it). The line is pure ASCII: whatever else a
  * client sent is escaped, so that no byte of it can forge a line, break UTF-8 or drive a terminal.
  */
+import type { ConnectionFacts } from '../message/index.ts';
 import { clip } from './clip.ts';
 import type { AttemptRecord, RequestRecord } from './record.ts';
 
 /** The line with its newline. `flags` as `flagsOf` gives them. */
 export function accessLogLine(record: RequestRecord, flags: string): string {
-  const { facts, failure, attempts } = record;
-  const tls = facts.tls;
-  const peer = tls === null || tls.peer === null ? null : tls.peer;
+  const { attempts } = record;
   const last = attempts.length === 0 ? null : attempts[attempts.length - 1];
-  const isUpstreamFault = failure !== null && failure.origin === 'upstream';
+  // Request ids were looked at when they were taken, and trace ids are digits: neither needs escaping.
   return (
-    `{"start_time":"${isoTime(record.startWallMs)}"` +
-    `,"method":${text(record.method)}` +
-    `,"path":${text(record.target)}` +
-    `,"protocol":"${record.protocol}"` +
-    `,"response_code":${record.status}` +
-    `,"response_flags":"${flags}"` +
-    `,"response_code_details":${codeDetails(record)}` +
-    `,"connection_termination_details":${failure !== null && failure.detail !== '' ? text(failure.detail) : 'null'}` +
-    `,"upstream_transport_failure_reason":${isUpstreamFault ? text(failure.detail === '' ? failure.kind : failure.detail) : 'null'}` +
-    `,"bytes_received":${record.requestBytes}` +
-    `,"bytes_sent":${record.responseBytes}` +
+    `{"start_time":"${isoTime(record.startWallMs)}","method":${record.method === 'GET' ? '"GET"' : text(record.method)},"path":${text(record.target)}` +
+    `,"protocol":"${record.protocol}","response_code":${record.status},"response_flags":"${flags}"` +
+    `${outcome(record)},"bytes_received":${record.requestBytes},"bytes_sent":${record.responseBytes}` +
     `,"duration":${Math.round(record.endMs - record.startMs)}` +
     `,"upstream_service_time":${serviceTime(record, last)}` +
     `,"x_forwarded_for":${textOrNull(record.forwardedFor)}` +
     `,"user_agent":${textOrNull(record.userAgent)}` +
-    `,"request_id":${textOrNull(record.requestId)}` +
+    `,"request_id":${record.requestId === '' ? 'null' : `"${record.requestId}"`}` +
     `,"authority":${textOrNull(record.authority)}` +
-    `,"upstream_host":${last === null ? 'null' : textOrNull(last.endpoint)}` +
-    `,"upstream_cluster":${textOrNull(record.service)}` +
-    `,"route_name":${textOrNull(record.rule)}` +
+    `,"upstream_host":${last === null ? 'null' : configured(last.endpoint)}` +
+    `,"upstream_cluster":${configured(record.service)},"route_name":${configured(record.rule)}` +
     `,"attempts":${attempts.length}` +
     `,"trace_id":${record.trace === null ? 'null' : `"${record.trace.traceId}"`}` +
+    `,"downstream_remote_address":${downstream(record)}${connection(record.facts)}`
+  );
+}
+
+const ANSWERED =
+  ',"response_code_details":"via_upstream","connection_termination_details":null,"upstream_transport_failure_reason":null';
+
+/** What ended the request: Envoy's details where there is an equal, otherwise the failure's kind. */
+function outcome({ failure, attempts }: RequestRecord): string {
+  if (failure === null && attempts.length > 0) return ANSWERED;
+  const isUpstreamFault = failure !== null && failure.origin === 'upstream';
+  return (
+    `,"response_code_details":"${failure === null ? 'direct_response' : failure.kind}"` +
+    `,"connection_termination_details":${failure !== null && failure.detail !== '' ? text(failure.detail) : 'null'}` +
+    `,"upstream_transport_failure_reason":${isUpstreamFault ? text(failure.detail === '' ? failure.kind : failure.detail) : 'null'}`
+  );
+}
+
+const byConnection = new WeakMap<ConnectionFacts, string>();
+
+/** The end of every line of one connection, made once. */
+function connection(facts: ConnectionFacts): string {
+  const known = byConnection.get(facts);
+  if (known !== undefined) return known;
+  const { tls } = facts;
+  const peer = tls === null ? null : tls.peer;
+  const made =
     `,"listener":${text(facts.listener)}` +
-    `,"downstream_remote_address":${downstream(record)}` +
     `,"downstream_local_address":${address(facts.localAddress, facts.localPort)}` +
     `,"requested_server_name":${tls === null ? 'null' : textOrNull(tls.sni)}` +
     `,"downstream_tls_version":${tls === null ? 'null' : textOrNull(tls.protocol)}` +
     `,"downstream_peer_uri_san":${peer === null || peer.uriSans.length === 0 ? 'null' : text(peer.uriSans.join(','))}` +
-    `,"downstream_peer_subject":${peer === null ? 'null' : textOrNull(peer.subject)}}\n`
-  );
+    `,"downstream_peer_subject":${peer === null ? 'null' : textOrNull(peer.subject)}}\n`;
+  byConnection.set(facts, made);
+  return made;
+}
+
+/** JSON strings of what configurations call things. */
+const names = new Map<string, string>();
+const NAMES_MAX = 8_192;
+
+/** `textOrNull` for a name that comes from the configuration, of which there are few. */
+function configured(name: string): string {
+  let known = names.get(name);
+  if (known === undefined) {
+    if (names.size >= NAMES_MAX) names.clear();
+    known = textOrNull(name);
+    names.set(name, known);
+  }
+  return known;
 }
 
 /** Anything but printable ASCII without quote and backslash. */
@@ -63,12 +95,6 @@ function textOrNull(value: string): string {
 
 function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
-}
-
-/** Envoy's details where there is an equal, otherwise the failure's kind. */
-function codeDetails(record: RequestRecord): string {
-  if (record.failure !== null) return `"${record.failure.kind}"`;
-  return record.attempts.length > 0 ? '"via_upstream"' : '"direct_response"';
 }
 
 /** Whole milliseconds from the last attempt's request to the first byte of its answer, as `x-envoy-upstream-service-time`. */

@@ -14,8 +14,8 @@ test('an answered request', () => {
       '"connection_termination_details":null,"upstream_transport_failure_reason":null,"bytes_received":7,' +
       '"bytes_sent":120,"duration":13,"upstream_service_time":10,"x_forwarded_for":null,"user_agent":"curl/8.0",' +
       '"request_id":"req-1","authority":"cart.shop:8443","upstream_host":"127.0.0.1:9001","upstream_cluster":"cart",' +
-      '"route_name":"cart/0","attempts":1,"trace_id":null,"listener":"web","downstream_remote_address":"10.0.0.7:40000",' +
-      '"downstream_local_address":"127.0.0.1:8443","requested_server_name":null,"downstream_tls_version":null,' +
+      '"route_name":"cart/0","attempts":1,"trace_id":null,"downstream_remote_address":"10.0.0.7:40000",' +
+      '"listener":"web","downstream_local_address":"127.0.0.1:8443","requested_server_name":null,"downstream_tls_version":null,' +
       '"downstream_peer_uri_san":null,"downstream_peer_subject":null}\n',
   );
 });
