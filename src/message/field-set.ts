@@ -1,37 +1,27 @@
-/**
- * A set of known field names, made once at module load and asked per field of every message: an array look-up
- * for a field that a codec has told apart, and for an added field a bit test on the length of its name, which
- * rules out nearly all before anything is lower-cased.
- */
-import { nameIdOf, nameOfId } from './names.ts';
+/** A set of known field names, made once at module load and asked per field of every message. */
 
 export class FieldSet {
   /** 1 at the id of each member. */
   readonly marks: Uint8Array = new Uint8Array(256);
-  /** Bit n: a member's name has n letters. */
-  private readonly lengths: number;
+  /** The members as bits, laid out as in HeaderList: does a list hold any of them? */
+  readonly low: number;
+  readonly high: number;
 
-  /** `ids` from `H`. Names of 32 letters or more can't be members. */
+  /** `ids` from `H`. */
   constructor(ids: readonly number[]) {
-    let lengths = 0;
+    let low = 0;
+    let high = 0;
     for (const id of ids) {
       this.marks[id] = 1;
-      lengths |= 1 << nameOfId(id).length;
+      if (id < 32) low |= 1 << id;
+      else high |= 1 << id;
     }
-    this.lengths = lengths;
+    this.low = low;
+    this.high = high;
   }
 
   /** False for 0, which stands for any other name, and for a deleted field. */
   hasId(id: number): boolean {
     return this.marks[id] === 1;
-  }
-
-  /** `name` in whatever case. */
-  hasName(name: string): boolean {
-    return (
-      name.length < 32 &&
-      (this.lengths & (1 << name.length)) !== 0 &&
-      this.marks[nameIdOf(name.toLowerCase())] === 1
-    );
   }
 }

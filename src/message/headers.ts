@@ -5,6 +5,9 @@
  * Changes are an overlay: fields struck out by position, and fields added at the end. The text and the
  * offsets are never changed, so a copy shares them.
  *
+ * A proxy asks every message for some twenty fields that nearly none has. So each list keeps one bit per known
+ * name: most questions are answered by it, and the rest search an array of integers.
+ *
  * Values are latin1 strings (RFC 9110 section 5.5: field values are octets); nothing is decoded.
  */
 import type { FieldSet } from './field-set.ts';
@@ -24,8 +27,13 @@ export class HeaderList {
   private ids: number[];
   private idsShared: boolean;
   private struck = 0;
-  /** Added fields: name, value, name, value. */
+  /** Bit n of `low` is set where a field with id n may be in the list, of `high` where one with id 32 + n. */
+  private low = 0;
+  private high = 0;
+  /** Added fields: name, value, name, value; values are clean. */
   private added: string[] | null = null;
+  /** Known id of each added field. */
+  private addedIds: number[] | null = null;
 
   /**
    * Takes what a codec found. `text` holds whole lines with their CRLF; line n begins where
@@ -36,6 +44,15 @@ export class HeaderList {
     this.spans = spans;
     this.ids = ids;
     this.idsShared = false;
+    let low = 0;
+    let high = 0;
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i];
+      if (id < 32) low |= 1 << id;
+      else high |= 1 << id;
+    }
+    this.low = low;
+    this.high = high;
   }
 
   /** An empty list. */
@@ -56,7 +73,12 @@ export class HeaderList {
     copy.idsShared = true;
     this.idsShared = true;
     copy.struck = this.struck;
-    if (this.added) copy.added = this.added.slice();
+    copy.low = this.low;
+    copy.high = this.high;
+    if (this.added !== null && this.addedIds !== null) {
+      copy.added = this.added.slice();
+      copy.addedIds = this.addedIds.slice();
+    }
     return copy;
   }
 
@@ -96,27 +118,46 @@ export class HeaderList {
     let at = this.find(name, 0);
     if (at < 0) return false;
     for (; at >= 0; at = this.find(name, at)) this.strike(at);
+    if (typeof name === 'number') this.forget(name);
     return true;
   }
 
   /** Removes every field whose name is in `set`: one pass, whatever the size of the set. */
   deleteAll(set: FieldSet): void {
+    if ((set.low & this.low) === 0 && (set.high & this.high) === 0) return;
     for (let i = 0; i < this.ids.length; i++) if (set.hasId(this.ids[i])) this.strike(i);
-    if (!this.added) return;
-    for (let i = this.added.length - 2; i >= 0; i -= 2)
-      if (set.hasName(this.added[i])) this.added.splice(i, 2);
+    const { addedIds } = this;
+    if (addedIds !== null) {
+      for (let i = addedIds.length - 1; i >= 0; i--)
+        if (set.hasId(addedIds[i])) this.strike(this.ids.length + i);
+    }
+    this.low &= ~set.low;
+    this.high &= ~set.high;
   }
 
   /** Replaces every field of this name by one at the end of the list. */
   set(name: FieldName, value: string): void {
     this.delete(name);
-    this.append(typeof name === 'number' ? nameOfId(name) : name, value);
+    if (typeof name === 'number') this.add(nameOfId(name), cleaned(value), name);
+    else this.append(name, value);
   }
 
-  /** Adds a field at the end. `name` is sent as it is written here. */
+  /** Adds a field at the end. `name` is sent as it is written here; what `value` may not hold becomes a space. */
   append(name: string, value: string): void {
-    if (this.added) this.added.push(name, value);
-    else this.added = [name, value];
+    this.add(name, cleaned(value), nameIdOf(name.toLowerCase()));
+  }
+
+  /**
+   * As `set` and `append`, for a value that needs no look because of what it is made of: text of this program,
+   * numbers, hexadecimal digits, and what a codec has read from a field, a target or an authority.
+   */
+  setClean(id: number, value: string): void {
+    this.delete(id);
+    this.add(nameOfId(id), value, id);
+  }
+
+  appendClean(id: number, value: string): void {
+    this.add(nameOfId(id), value, id);
   }
 
   /** Calls `visit` for every field in order, with the name in the case it was received in. */
@@ -134,47 +175,77 @@ export class HeaderList {
    * whose name is in `except` are left out.
    */
   toText(except?: FieldSet): string {
+    const { added, addedIds } = this;
+    let text = this.receivedText(except);
+    if (added === null || addedIds === null) return text;
+    for (let i = 0; i < addedIds.length; i++) {
+      if (except === undefined || !except.hasId(addedIds[i]))
+        text += `${added[2 * i]}: ${added[2 * i + 1]}\r\n`;
+    }
+    return text;
+  }
+
+  private receivedText(except: FieldSet | undefined): string {
     const { ids, spans } = this;
+    const untouched =
+      except === undefined || ((except.low & this.low) === 0 && (except.high & this.high) === 0);
+    if (untouched && this.struck === 0) return this.text;
     const received = ids.length;
     let text = '';
     let from = 0;
     for (let i = 0; i < received; i++) {
       const id = ids[i];
-      if (id !== STRUCK && !(except && except.marks[id] === 1)) continue;
+      if (id !== STRUCK && (untouched || !except.hasId(id))) continue;
       if (spans[4 * i] > from) text += this.text.slice(from, spans[4 * i]);
       from = i + 1 < received ? spans[4 * i + 4] : this.text.length;
     }
-    if (from === 0) text = this.text;
-    else if (from < this.text.length) text += this.text.slice(from);
-    const added = this.added;
-    if (added) {
-      for (let i = 0; i < added.length; i += 2) {
-        if (except?.hasName(added[i])) continue;
-        text += `${added[i]}: ${safeValue(added[i + 1])}\r\n`;
-      }
+    if (from === 0) return this.text;
+    return from < this.text.length ? text + this.text.slice(from) : text;
+  }
+
+  private add(name: string, value: string, id: number): void {
+    if (id < 32) this.low |= 1 << id;
+    else this.high |= 1 << id;
+    if (this.added !== null && this.addedIds !== null) {
+      this.added.push(name, value);
+      this.addedIds.push(id);
+    } else {
+      this.added = [name, value];
+      this.addedIds = [id];
     }
-    return text;
+  }
+
+  /** No field has this id any more. */
+  private forget(id: number): void {
+    if (id < 32) this.low &= ~(1 << id);
+    else this.high &= ~(1 << id);
   }
 
   /** Position of the next field of this name at or after `from`: received fields first, then added ones. */
   private find(name: FieldName, from: number): number {
     const id = typeof name === 'number' ? name : nameIdOf(name);
+    if (((id < 32 ? this.low : this.high) & (1 << id)) === 0) return -1;
+    if (id === 0) return this.findNamed(name as string, from);
     const received = this.ids.length;
     if (from < received) {
-      if (id > 0) {
-        const at = this.ids.indexOf(id, from);
-        if (at >= 0) return at;
-      } else {
-        for (let i = from; i < received; i++) {
-          if (this.ids[i] === 0 && this.isNamed(i, name as string)) return i;
-        }
-      }
+      const at = this.ids.indexOf(id, from);
+      if (at >= 0) return at;
     }
-    if (!this.added) return -1;
-    const lower = id > 0 ? nameOfId(id) : (name as string);
-    for (let i = 2 * Math.max(0, from - received); i < this.added.length; i += 2) {
-      const added = this.added[i];
-      if (added.length === lower.length && added.toLowerCase() === lower) return received + i / 2;
+    if (this.addedIds === null) return -1;
+    const at = this.addedIds.indexOf(id, Math.max(0, from - received));
+    return at < 0 ? -1 : received + at;
+  }
+
+  /** `find` for a name that is not a known one. */
+  private findNamed(lower: string, from: number): number {
+    const received = this.ids.length;
+    for (let i = from; i < received; i++) if (this.ids[i] === 0 && this.isNamed(i, lower)) return i;
+    const { added, addedIds } = this;
+    if (added === null || addedIds === null) return -1;
+    for (let i = Math.max(0, from - received); i < addedIds.length; i++) {
+      const name = added[2 * i] as string;
+      if (addedIds[i] === 0 && name.length === lower.length && name.toLowerCase() === lower)
+        return received + i;
     }
     return -1;
   }
@@ -200,6 +271,7 @@ export class HeaderList {
   private strike(at: number): void {
     if (at >= this.ids.length) {
       (this.added as string[]).splice(2 * (at - this.ids.length), 2);
+      (this.addedIds as number[]).splice(at - this.ids.length, 1);
       return;
     }
     if (this.idsShared) {
@@ -218,6 +290,6 @@ const UNSAFE = /[^\t\x20-\x7e\x80-\xff]/g;
  * An added value may hold what a peer chose (a path that was decoded, say). CR, LF and NUL are replaced by a
  * space as RFC 9110 section 5.5 asks, and so is everything above U+00FF: written as latin1, U+010A is a LF.
  */
-function safeValue(value: string): string {
+function cleaned(value: string): string {
   return value.search(UNSAFE) < 0 ? value : value.replace(UNSAFE, ' ');
 }

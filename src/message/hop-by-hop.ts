@@ -30,7 +30,7 @@ export function stripHopByHop(headers: HeaderList, keepUpgrade = false): void {
   headers.deleteAll(keepUpgrade ? ALL_BUT_UPGRADE : ALWAYS);
   const te = headers.getAll(H.te);
   if (te !== undefined && te !== 'trailers') {
-    if (listElements(te.toLowerCase()).includes('trailers')) headers.set(H.te, 'trailers');
+    if (listElements(te.toLowerCase()).includes('trailers')) headers.setClean(H.te, 'trailers');
     else headers.delete(H.te);
   }
   if (connection === undefined) return;

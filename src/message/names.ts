@@ -3,6 +3,7 @@
  * scans the bytes anyway; after that a look-up is a search through a short array of integers instead of
  * a case-insensitive comparison per field. Names not listed here are looked up as lower-case strings.
  */
+import { invariant } from '../base/index.ts';
 
 /** Order is free; ids are 1-based because 0 stands for any other name. */
 const NAMES = [
@@ -47,7 +48,10 @@ const NAMES = [
   'x-envoy-attempt-count',
   'x-ratelimit-reset',
   'x-envoy-ratelimited',
+  'jaeger-debug-id',
 ] as const;
+// HeaderList keeps one bit per id in two integers.
+invariant(NAMES.length < 64, 'more than 63 known field names');
 
 export type KnownName = (typeof NAMES)[number];
 

@@ -3,7 +3,8 @@
  * are the seam at which HTTP/1.1 and HTTP/2 meet: router, policies, pools and telemetry stand behind it
  * and exist once. Calls go one way each; nothing returns a promise.
  *
- * Chunks belong to the receiver and are never empty. `send…` returns false when the receiver should
+ * Chunks are never empty, and valid only during the call: they are views of the buffer that was read into, and
+ * whoever keeps bytes copies them. `send…` returns false when the receiver should
  * stop until `onWritable`; what it was given is taken all the same. After `onAborted`, `onFailed`, `abort` or
  * `cancel` no further call is made in either direction. No callback is made from inside a `send…` call.
  */

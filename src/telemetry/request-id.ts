@@ -25,6 +25,6 @@ export function ensureRequestId(headers: HeaderList, ids: RandomIds, onReplaced:
     onReplaced();
   }
   const made = ids.uuid();
-  headers.set(H['x-request-id'], made);
+  headers.setClean(H['x-request-id'], made);
   return made;
 }

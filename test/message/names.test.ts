@@ -32,14 +32,10 @@ test('a name that differs in one token character is another one', () => {
   }
 });
 
-test('a set knows its members by id and by name', () => {
-  const set = new FieldSet([H.via, H['transfer-encoding']]);
+test('a set knows its members', () => {
+  const set = new FieldSet([H.via, H['transfer-encoding'], H['jaeger-debug-id']]);
   assert.equal(set.hasId(H.via), true);
+  assert.equal(set.hasId(H['jaeger-debug-id']), true);
   assert.equal(set.hasId(H.te), false);
   assert.equal(set.hasId(0), false);
-  assert.equal(set.hasName('Transfer-Encoding'), true);
-  assert.equal(set.hasName('VIA'), true);
-  assert.equal(set.hasName('x-forwarded-proto'), false);
-  assert.equal(set.hasName('dat'), false);
-  assert.equal(set.hasName(`via${'x'.repeat(32)}`), false);
 });

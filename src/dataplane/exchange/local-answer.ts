@@ -19,9 +19,9 @@ export function sendAnswer(
   wallMs: number,
 ): number {
   const { headers, status, body } = answer;
-  headers.set(H.date, httpDate(wallMs));
-  headers.set(H.server, 'outboard');
-  if (requestId !== '') headers.set(H['x-request-id'], requestId);
+  headers.setClean(H.date, httpDate(wallMs));
+  headers.setClean(H.server, 'outboard');
+  if (requestId !== '') headers.setClean(H['x-request-id'], requestId);
   stream.sendHead({
     status,
     reason: '',

@@ -48,7 +48,7 @@ export function prepareResponse(
   const { headers } = head;
   stripHopByHop(headers, head.status === 101);
   addVia(headers, head.version);
-  headers.set(H['x-request-id'], requestId);
+  headers.setClean(H['x-request-id'], requestId);
   if (backend.response !== null) applyHeaderEdit(backend.response, headers);
   if (rule.response !== null) applyHeaderEdit(rule.response, headers);
 }

@@ -33,18 +33,18 @@ export function addForwardedHeaders(head: RequestHead, facts: ConnectionFacts, t
   const trusted = trustedHops > 0;
   const peer = plainAddress(facts.remoteAddress);
   const before = headers.getAll(H['x-forwarded-for']);
-  if (before === undefined) headers.append('x-forwarded-for', peer);
-  else headers.set(H['x-forwarded-for'], `${before}, ${peer}`);
+  if (before === undefined) headers.appendClean(H['x-forwarded-for'], peer);
+  else headers.setClean(H['x-forwarded-for'], `${before}, ${peer}`);
 
   const proto = trusted ? headers.get(H['x-forwarded-proto']) : undefined;
   if (proto !== 'http' && proto !== 'https')
-    headers.set(H['x-forwarded-proto'], facts.tls ? 'https' : 'http');
+    headers.setClean(H['x-forwarded-proto'], facts.tls ? 'https' : 'http');
   if (!trusted || !headers.has(H['x-forwarded-host'])) {
     if (head.authority === '') headers.delete(H['x-forwarded-host']);
-    else headers.set(H['x-forwarded-host'], head.authority);
+    else headers.setClean(H['x-forwarded-host'], head.authority);
   }
   if (!trusted || !headers.has(H['x-forwarded-port'])) {
-    headers.set(H['x-forwarded-port'], String(facts.localPort));
+    headers.setClean(H['x-forwarded-port'], String(facts.localPort));
   }
 
   const certificate = facts.tls?.peer;
@@ -55,8 +55,8 @@ export function addForwardedHeaders(head: RequestHead, facts: ConnectionFacts, t
 /** Adds this proxy to `via` (RFC 9110 section 7.6.3). `version` is that of the message received. */
 export function addVia(headers: HeaderList, version: '1.0' | '1.1' | '2'): void {
   const before = headers.getAll(H.via);
-  if (before === undefined) headers.append('via', VIA[version]);
-  else headers.set(H.via, `${before}, ${VIA[version]}`);
+  if (before === undefined) headers.appendClean(H.via, VIA[version]);
+  else headers.setClean(H.via, `${before}, ${VIA[version]}`);
 }
 
 const VIA = { '1.0': '1.0 outboard', '1.1': '1.1 outboard', '2': '2 outboard' } as const;

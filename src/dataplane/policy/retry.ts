@@ -30,6 +30,8 @@ export interface RetryPolicy {
   /** The route stated conditions. */
   readonly stated: boolean;
   readonly conditions: ReadonlySet<RetryCondition>;
+  /** Answers of an upstream proxy's rate limit are retried. */
+  readonly rateLimited: boolean;
   /** By status: holds for every method. */
   readonly byStatus: readonly (RetryDecision | undefined)[];
   /** By status: holds for idempotent methods. */
@@ -49,7 +51,8 @@ export function compileRetry(config: RetryConfig): RetryPolicy {
   const stated = retryOn.length > 0;
   if (!stated && codes.length === 0 && retriableHeaders.length === 0)
     byStatusIdempotent[503] = decide('code-503');
-  return { config, stated, conditions, byStatus, byStatusIdempotent, headers: retriableHeaders };
+  const rateLimited = conditions.has('envoy-ratelimited');
+  return { config, stated, conditions, rateLimited, byStatus, byStatusIdempotent, headers: retriableHeaders };
 }
 
 /**
@@ -77,9 +80,12 @@ export function afterFailure(
 export function afterHead(policy: RetryPolicy, head: ResponseHead, method: string): RetryDecision {
   if (policy.config.attempts === 0) return NO_RETRY;
   const { status, headers } = head;
-  const decision =
-    policy.byStatus[status] ?? (isIdempotent(method) ? policy.byStatusIdempotent[status] : undefined);
-  const rateLimitedToo = policy.conditions.has('envoy-ratelimited');
+  let decision = policy.byStatus[status];
+  if (decision === undefined) {
+    decision = policy.byStatusIdempotent[status];
+    if (decision !== undefined && !isIdempotent(method)) decision = undefined;
+  }
+  const rateLimitedToo = policy.rateLimited;
   // An answer that the upstream proxy's rate limit gave is retried where the route says so, and
   // otherwise not at all, whatever its status.
   if ((decision || rateLimitedToo || policy.headers.length > 0) && headers.has(H['x-envoy-ratelimited'])) {

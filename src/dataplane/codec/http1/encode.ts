@@ -88,9 +88,9 @@ export function encodeTrailers(trailers: HeaderList): string {
   return trailers.toText(ALL);
 }
 
-function statusLine(head: ResponseHead): string {
-  const reason = head.reason === '' ? reasonOf(head.status) : safeWords(head.reason);
-  return `HTTP/1.1 ${head.status} ${reason}\r\n`;
+function statusLine({ status, reason }: ResponseHead): string {
+  if (status === 200 && (reason === 'OK' || reason === '')) return 'HTTP/1.1 200 OK\r\n';
+  return `HTTP/1.1 ${status} ${reason === '' ? reasonOf(status) : safeWords(reason)}\r\n`;
 }
 
 /** RFC 9112 section 9.3: what is not the version's default is said. */
@@ -122,9 +122,20 @@ function textWithoutBody(head: ResponseHead, requestMethod: string): string {
 /** What may stand in a target or authority: visible ASCII without `#`. */
 const UNSAFE_IN_WORD = /[^\x21\x22\x24-\x7e]/g;
 const UNSAFE_IN_WORDS = /[^\t\x20-\x7e\x80-\xff]/g;
+/** A shorter text is looked at faster by a loop than by a regular expression, which costs 40 ns to begin with. */
+const SHORT = 48;
 
 /** Percent-encodes what would end the word: a rewritten target may hold bytes that were decoded. */
 function safeWord(word: string): string {
+  if (word.length < SHORT) {
+    let at = 0;
+    while (at < word.length) {
+      const code = word.charCodeAt(at);
+      if (code <= 0x20 || code >= 0x7f || code === 0x23) break;
+      at++;
+    }
+    if (at === word.length) return word;
+  }
   return word.search(UNSAFE_IN_WORD) < 0 ? word : word.replace(UNSAFE_IN_WORD, percentEncoded);
 }
 
