@@ -5,7 +5,7 @@
  */
 import { Session } from 'node:inspector/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { type Clock, LIMITS, systemClock, TimerWheel } from './base/index.ts';
+import { type Clock, LIMITS, TimerWheel, turnClock } from './base/index.ts';
 import type { FromWorker, ListenFault, ToWorker, WorkerStart } from './channel/index.ts';
 import {
   applyDelta,
@@ -50,7 +50,7 @@ export class DataPlane {
   /** Messages are handled one after the other: a snapshot is in force before the next is looked at. */
   private queue: Promise<void> = Promise.resolve();
 
-  constructor(start: WorkerStart, send: (message: FromWorker) => void, clock: Clock = systemClock) {
+  constructor(start: WorkerStart, send: (message: FromWorker) => void, clock: Clock = turnClock) {
     this.send = send;
     this.clock = clock;
     this.secrets = decodeSecrets(start.secrets);

@@ -8,7 +8,7 @@
 export interface Clock {
   /** Monotonic milliseconds with a fraction, the same on every thread of this process. */
   nowMs(): number;
-  /** Milliseconds since the Unix epoch, with a fraction. Steps when the system clock is set. */
+  /** Milliseconds since the Unix epoch, possibly with a fraction. Steps when the system clock is set. */
   wallMs(): number;
 }
 
@@ -17,8 +17,9 @@ export const systemClock: Clock = {
     const [seconds, nanoseconds] = process.hrtime();
     return seconds * 1e3 + nanoseconds / 1e6;
   },
+  // `performance.timeOrigin + performance.now()` is finer and never hears of a system clock that was set.
   wallMs(): number {
-    return performance.timeOrigin + performance.now();
+    return Date.now();
   },
 };
 

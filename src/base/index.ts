@@ -14,3 +14,4 @@ export {
 } from './failure.ts';
 export { LIMITS } from './limits.ts';
 export { TICK_MS, Timer, type TimerOwner, TimerWheel } from './timer-wheel.ts';
+export { atPassEnd, atTurnEnd, type PassTask, type TurnTask, turnClock } from './turn.ts';

@@ -28,7 +28,7 @@ import {
   resetDelayMs,
 } from '../policy/index.ts';
 import type { BackendChoice, CompiledRule } from '../router/index.ts';
-import { addressOf, type UpstreamService } from '../upstream/index.ts';
+import type { UpstreamService } from '../upstream/index.ts';
 import { admit, noteBreaker, noteLimit } from './admission.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { beginRecord } from './begin-record.ts';
@@ -53,7 +53,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   private readonly accept: string | undefined;
   private readonly requestTimer = new Timer(this, REQUEST_TIMEOUT);
   private readonly idleTimer = new Timer(this, IDLE_TIMEOUT);
-  private readonly backoffTimer = new Timer(this, BACKOFF);
+  private backoffTimer: Timer | null = null;
   private rule: CompiledRule<RulePolicy> | null = null;
   private backend: BackendChoice | null = null;
   private service: UpstreamService | null = null;
@@ -128,6 +128,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     if (this.bodyTooLarge(this.record.requestBytes) || this.body === null) return;
     this.body.push(chunk);
     this.attempt?.onBodyProgress();
+    this.body?.own();
     if (this.body?.full === true) this.stream.pause();
   }
 
@@ -256,12 +257,12 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       return;
     }
     record.attempts.push(attemptRecord);
-    this.head.headers.set(H['x-envoy-attempt-count'], String(record.attempts.length));
+    this.head.headers.setClean(H['x-envoy-attempt-count'], String(record.attempts.length));
     if (record.trace !== null) {
       attemptRecord.spanId = context.recorder.attemptSpanId(record.trace);
       context.recorder.writeTrace(this.head.headers, record.trace, attemptRecord.spanId);
     }
-    attemptRecord.endpoint = addressOf(picked.endpoint);
+    attemptRecord.endpoint = picked.address;
     body.rewind();
     if (!retries.allowsAfter(record.attempts.length)) body.giveUpReplay();
     const attempt = new Attempt(
@@ -296,6 +297,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     );
     if (record.retryRefused !== '') return false;
     retries.tried.push(last.endpointIndex);
+    this.backoffTimer ??= new Timer(this, BACKOFF);
     context.wheel.arm(this.backoffTimer, retries.waitMs);
     return true;
   }
@@ -367,7 +369,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     const { context, record } = this;
     context.wheel.cancel(this.requestTimer);
     context.wheel.cancel(this.idleTimer);
-    context.wheel.cancel(this.backoffTimer);
+    if (this.backoffTimer !== null) context.wheel.cancel(this.backoffTimer);
     this.retries?.drop(record.serviceSlot);
     this.attempt = null;
     this.body = null;

@@ -6,6 +6,7 @@
  */
 import { LIMITS } from '../../base/index.ts';
 import type { HeaderList, UpstreamStream } from '../../message/index.ts';
+import { copyChunk } from '../transport/index.ts';
 
 export class RequestBody {
   private readonly chunks: Buffer[] = [];
@@ -17,6 +18,8 @@ export class RequestBody {
   private ended = false;
   private trailers: HeaderList | null = null;
   private replayable = true;
+  /** The last chunk belongs to somebody else. */
+  private borrowed = false;
   /** Something was sent and thrown away. */
   private dropped = false;
 
@@ -40,14 +43,26 @@ export class RequestBody {
     return this.unsentBytes >= LIMITS.highWaterBytes;
   }
 
-  /** Takes a chunk; true when this one made the body too large to be sent again. */
+  /** Takes a chunk, which stays valid until `own` is called; true when this one made the body too large to be sent again. */
   push(chunk: Buffer): boolean {
     this.chunks.push(chunk);
     this.heldBytes += chunk.length;
     this.unsentBytes += chunk.length;
+    this.borrowed = true;
     if (!this.replayable || this.heldBytes <= this.cap) return false;
     this.giveUpReplay();
     return true;
+  }
+
+  /** The chunk pushed last is about to become invalid: what is left of it here is copied. */
+  own(): void {
+    if (!this.borrowed) return;
+    this.borrowed = false;
+    const last = this.chunks.length - 1;
+    if (last < 0) return;
+    const chunk = this.chunks[last] as Buffer;
+    // A chunk that may be written twice must not lie in a slab.
+    this.chunks[last] = this.replayable ? Buffer.from(chunk) : copyChunk(chunk);
   }
 
   end(trailers: HeaderList | null): void {

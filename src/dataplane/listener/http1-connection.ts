@@ -24,7 +24,7 @@ import {
   type RequestSink,
   responseFraming,
 } from '../codec/http1/index.ts';
-import { SocketOut } from '../transport/index.ts';
+import { readInto, SocketOut } from '../transport/index.ts';
 import type { ListenerContext } from './context.ts';
 import { LingeringClose } from './lingering-close.ts';
 import { reset } from './reset.ts';
@@ -54,7 +54,6 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
   private continueSent = false;
   private lastAnswer = false;
   private tunnelled = false;
-  private flushScheduled = false;
   /** Bytes read of a request body that nobody wants: it was answered already. */
   private unwantedBytes = 0;
   private closing: LingeringClose | null = null;
@@ -71,7 +70,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
       headerBytes: context.config.maxHeaderBytes,
     });
     this.timer = new Timer(this, 0);
-    socket.on('data', (chunk: Buffer) => this.onData(chunk));
+    readInto(socket, (length, bytes) => this.onData(bytes as Buffer, length));
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onPeerEnd());
     socket.on('error', () => {}); // 'close' follows and does what is to be done
@@ -150,13 +149,13 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     if (!context.keepAlive || framing === 'close') this.lastAnswer = true;
     this.writer.begin(encodeResponseHead(head, context), framing, head.contentLength);
     if (this.tunnelled) this.writer.flush();
-    else this.scheduleFlush();
+    else this.writer.flushSoon();
     if (this.tunnelled) this.openTunnel();
   }
 
   sendBody(chunk: Buffer): boolean {
     const open = this.writer.body(chunk);
-    this.scheduleFlush();
+    this.writer.flushSoon();
     return open;
   }
 
@@ -201,31 +200,32 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     else this.linger();
   }
 
-  private onData(chunk: Buffer): void {
+  /** `bytes[0, length)` are valid only during the call. */
+  private onData(bytes: Buffer, length: number): void {
     if (this.closing !== null) {
-      this.closing.drop(chunk.length);
+      this.closing.drop(length);
       return;
     }
     if (this.answerEnded && !this.tunnelled && !this.parser.done) {
-      this.unwantedBytes += chunk.length;
+      this.unwantedBytes += length;
       if (this.unwantedBytes > LIMITS.lingerBytes) {
         this.linger();
         return;
       }
     }
-    if (this.parser.done && !this.tunnelled) this.park(chunk);
-    else this.parse(chunk);
+    if (this.parser.done && !this.tunnelled) this.park(bytes, 0, length);
+    else this.parse(bytes, length);
   }
 
-  private parse(chunk: Buffer): void {
+  private parse(bytes: Buffer, length: number): void {
     this.parsing = true;
     let at = 0;
-    while (at < chunk.length) {
+    while (at < length) {
       if (this.parser.done && !this.beginNext()) {
-        this.park(chunk.subarray(at));
+        this.park(bytes, at, length);
         break;
       }
-      const consumed = this.parser.execute(chunk, at, chunk.length);
+      const consumed = this.parser.execute(bytes, at, length);
       if (consumed < 0) {
         this.parsing = false;
         this.reject(this.parser.failure as Failure);
@@ -242,8 +242,9 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     }
   }
 
-  private park(chunk: Buffer): void {
-    this.parked = this.parked === null ? chunk : Buffer.concat([this.parked, chunk]);
+  private park(bytes: Buffer, start: number, end: number): void {
+    const chunk = bytes.subarray(start, end);
+    this.parked = this.parked === null ? Buffer.from(chunk) : Buffer.concat([this.parked, chunk]);
     if (this.parked.length > LIMITS.pipelinedBytes) this.socket.pause();
   }
 
@@ -268,7 +269,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     const parked = this.parked;
     this.parked = null;
     this.socket.resume();
-    if (parked !== null) this.parse(parked);
+    if (parked !== null) this.parse(parked, parked.length);
   }
 
   /** Makes the codec ready for the next request; false while the last answer is not out. */
@@ -322,7 +323,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
 
   /** @internal */
   parseParked(parked: Buffer): void {
-    if (this.phase === 'exchange') this.parse(parked);
+    if (this.phase === 'exchange') this.parse(parked, parked.length);
   }
 
   private mayLive(): boolean {
@@ -376,22 +377,6 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.context.wheel.cancel(this.timer);
     if (delayMs > 0) this.context.wheel.arm(this.timer, delayMs);
   }
-
-  private scheduleFlush(): void {
-    if (this.flushScheduled) return;
-    this.flushScheduled = true;
-    process.nextTick(flushLater, this);
-  }
-
-  /** @internal */
-  flushNow(): void {
-    this.flushScheduled = false;
-    this.writer.flush();
-  }
-}
-
-function flushLater(connection: Http1Connection): void {
-  connection.flushNow();
 }
 
 function parseLater(connection: Http1Connection, parked: Buffer): void {

@@ -1,6 +1,7 @@
 /** transport: sockets and TLS, both directions. */
 export { copyChunk } from './chunk-pool.ts';
-export { addressOf, connectFailure, Dialer, type ReadBytes } from './dial.ts';
+export { addressOf, connectFailure, Dialer } from './dial.ts';
+export { type ReadBytes, readInto } from './read-into.ts';
 export { SocketOut } from './socket-out.ts';
 export { createTlsOriginator, type TlsOriginator, type TlsOriginatorOptions } from './tls-client.ts';
 export { explainUpstreamTlsError, type TlsClientFailure, type TlsServerFailure } from './tls-error.ts';

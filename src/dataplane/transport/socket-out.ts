@@ -1,14 +1,22 @@
 /**
  * The writing side of a socket as a codec sees it. Every write says whether to go on: false once more than
  * `LIMITS.highWaterBytes` wait for the kernel, so that a slow reader costs that much memory and no more.
+ *
+ * Body bytes come as views of the read buffer and are copied here, where they leave. Chunks that are neither
+ * small (those the codec joins to its text) nor as large as a read are TLS records of 16 KiB: they are gathered in
+ * a slab and go out together, four to a write.
  */
 import type { Socket } from 'node:net';
-import { LIMITS } from '../../base/index.ts';
-import { isLent, returnChunk } from './chunk-pool.ts';
+import { atPassEnd, LIMITS, type PassTask } from '../../base/index.ts';
+import { copyChunk, isLent, LEND_BYTES, lendSlab, returnChunk, SLAB_BYTES } from './chunk-pool.ts';
+import { isBorrowed } from './read-into.ts';
 
-export class SocketOut {
+export class SocketOut implements PassTask {
   private readonly socket: Socket;
-
+  /** Gathered bytes that have not been written; null: none. */
+  private slab: Buffer | null = null;
+  private filled = 0;
+  private scheduled = false;
   /** Chunks in lent slabs that the kernel has not taken yet, in order. */
   private readonly lent: Buffer[] = [];
   private readonly onLentWritten = (error?: Error | null): void => {
@@ -22,21 +30,63 @@ export class SocketOut {
   }
 
   writeText(latin1: string): boolean {
-    if (!this.socket.writable) return true;
-    this.socket.write(latin1, 'latin1');
+    if (this.slab !== null && latin1.length <= SLAB_BYTES - this.filled) {
+      this.filled += this.slab.write(latin1, this.filled, 'latin1');
+      return this.belowHighWater;
+    }
+    this.flush();
+    if (this.socket.writable) this.socket.write(latin1, 'latin1');
     return this.belowHighWater;
   }
 
+  /** `bytes` may be a view of the read buffer: then a copy is written. */
   writeBytes(bytes: Buffer): boolean {
-    if (!this.socket.writable) return true;
-    if (isLent(bytes)) {
-      this.lent.push(bytes);
-      this.socket.write(bytes, this.onLentWritten);
-    } else this.socket.write(bytes);
+    if (!isBorrowed(bytes)) {
+      this.flush();
+      this.send(bytes);
+    } else if (this.slab === null && bytes.length >= LEND_BYTES) this.send(copyChunk(bytes));
+    else this.gather(bytes);
     return this.belowHighWater;
+  }
+
+  /** Writes what was gathered; to be called before the socket is ended. It happens by itself when the pass ends. */
+  flush(): void {
+    if (this.slab === null) return;
+    const chunk = this.slab.subarray(0, this.filled);
+    this.slab = null;
+    this.send(chunk);
   }
 
   get belowHighWater(): boolean {
     return this.socket.writableLength < LIMITS.highWaterBytes;
+  }
+
+  onPassEnd(): void {
+    this.scheduled = false;
+    this.flush();
+  }
+
+  private gather(bytes: Buffer): void {
+    for (let from = 0; from < bytes.length; ) {
+      if (this.slab === null) {
+        this.slab = lendSlab();
+        this.filled = 0;
+      }
+      const taken = bytes.copy(this.slab, this.filled, from);
+      this.filled += taken;
+      from += taken;
+      if (this.filled === SLAB_BYTES) this.flush();
+    }
+    if (this.slab === null || this.scheduled) return;
+    this.scheduled = true;
+    atPassEnd(this);
+  }
+
+  private send(chunk: Buffer): void {
+    if (!this.socket.writable) return;
+    if (isLent(chunk)) {
+      this.lent.push(chunk);
+      this.socket.write(chunk, this.onLentWritten);
+    } else this.socket.write(chunk);
   }
 }

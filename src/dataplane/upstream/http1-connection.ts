@@ -24,7 +24,7 @@ import {
   type ResponseSink,
   requestFraming,
 } from '../codec/http1/index.ts';
-import { addressOf, connectFailure, copyChunk, type Dialer, SocketOut } from '../transport/index.ts';
+import { addressOf, connectFailure, type Dialer, SocketOut } from '../transport/index.ts';
 
 /** Who owns connections: told once of each turn in a connection's life. */
 export interface ConnectionOwner {
@@ -63,7 +63,6 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
   private answerEnded = false;
   private trailers: HeaderList | null = null;
   private tunnelled = false;
-  private flushScheduled = false;
   private discardedBytes = 0;
   private lastError: NodeJS.ErrnoException | null = null;
 
@@ -129,22 +128,21 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     }
     this.writer.begin(encodeRequestHead(head), requestFraming(head), head.contentLength);
     if (head.expectContinue) this.writer.flush();
-    else this.scheduleFlush();
+    else this.writer.flushSoon();
   }
 
   sendBody(chunk: Buffer): boolean {
     const open = this.writer.body(chunk);
-    this.scheduleFlush();
+    this.writer.flushSoon();
     return open;
   }
 
   sendEnd(trailers: HeaderList | null): void {
+    this.writer.end(trailers);
     if (this.tunnelled) {
-      this.writer.flush();
       this.socket.end();
       return;
     }
-    this.writer.end(trailers);
     this.requestEnded = true;
   }
 
@@ -210,7 +208,7 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
   }
 
   onBody(chunk: Buffer): void {
-    if (this.handler !== null) this.handler.onBody(copyChunk(chunk));
+    if (this.handler !== null) this.handler.onBody(chunk);
     else {
       this.discardedBytes += chunk.length;
       if (this.discardedBytes > LIMITS.replayBytes) this.socket.destroy();
@@ -340,20 +338,4 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     this.handler = null;
     handler?.onFailed(why);
   }
-
-  private scheduleFlush(): void {
-    if (this.flushScheduled) return;
-    this.flushScheduled = true;
-    process.nextTick(flushLater, this);
-  }
-
-  /** @internal */
-  flushNow(): void {
-    this.flushScheduled = false;
-    this.writer.flush();
-  }
-}
-
-function flushLater(connection: Http1UpstreamConnection): void {
-  connection.flushNow();
 }

@@ -8,7 +8,7 @@ import type { EndpointConfig, SecretSet, ServiceConfig } from '../../config/inde
 import { AVAILABLE, FAILED, GAUGE, type OutlierPolicy, type WorkerLedger } from '../../ledger/index.ts';
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
 import { compilePicker, type Picker, PickState } from '../balancer/index.ts';
-import { Dialer } from '../transport/index.ts';
+import { addressOf, Dialer } from '../transport/index.ts';
 import { countClosed, countConnected, countConnectFailure } from './connection-counters.ts';
 import { type ConnectionWaiter, ServicePool } from './service-pool.ts';
 
@@ -18,6 +18,8 @@ export type AttemptOutcome = 'success' | 'serverError' | 'gatewayError' | 'local
 /** An endpoint that was picked and admitted; given back by `UpstreamService.report`, once. */
 export interface PickedEndpoint {
   readonly endpoint: EndpointConfig;
+  /** As `addressOf` has it. */
+  readonly address: string;
   readonly index: number;
   readonly ticket: number;
 }
@@ -32,6 +34,8 @@ export class UpstreamService {
   private readonly pool: ServicePool;
   private readonly pickState: PickState;
   private picker: Picker;
+  /** Of each endpoint in the configuration. */
+  private addresses: readonly string[];
   private dialer: Dialer;
   private outlier: OutlierPolicy | null;
 
@@ -50,6 +54,7 @@ export class UpstreamService {
     this.clock = clock;
     this.pickState = new PickState(ledger.endpoints, random);
     this.picker = compilePicker(config);
+    this.addresses = config.endpoints.map(addressOf);
     this.outlier = outlierPolicy(config);
     this.dialer = new Dialer(config.tls, secrets, clock);
     this.pool = new ServicePool(config, ledger, wheel, clock, this.dialer, {
@@ -66,6 +71,7 @@ export class UpstreamService {
     if (!sameTls) this.dialer = new Dialer(config.tls, secrets, this.clock);
     this.config = config;
     this.picker = compilePicker(config);
+    this.addresses = config.endpoints.map(addressOf);
     this.outlier = outlierPolicy(config);
     this.pool.update(config, this.dialer);
   }
@@ -143,7 +149,7 @@ export class UpstreamService {
     if (index < 0) return null;
     const endpoint = this.config.endpoints[index] as EndpointConfig;
     this.ledger.endpoints.acquire(endpoint.slot, Number.POSITIVE_INFINITY);
-    return { endpoint, index, ticket: pickState.ticket };
+    return { endpoint, address: this.addresses[index] as string, index, ticket: pickState.ticket };
   }
 
   /** May a request that waits for a connection go to this endpoint instead of the one it chose? */
@@ -166,6 +172,7 @@ export class UpstreamService {
     endpoints.acquire(slot, Number.POSITIVE_INFINITY);
     return {
       endpoint: this.config.endpoints[index] as EndpointConfig,
+      address: this.addresses[index] as string,
       index,
       ticket: endpoints.admitInPanic(slot),
     };

@@ -17,6 +17,8 @@ class Wire implements ByteOut {
     this.writes.push(bytes.toString('latin1'));
     return this.belowHighWater;
   }
+
+  flush(): void {}
 }
 
 const SMALL = Buffer.from('abc');

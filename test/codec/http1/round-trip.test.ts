@@ -65,6 +65,7 @@ function forwardResponse(wire: Buffer): string | null {
 function writerTo(take: (piece: string) => void): BodyWriter {
   return new BodyWriter({
     belowHighWater: true,
+    flush: () => {},
     writeText: (piece) => {
       take(piece);
       return true;

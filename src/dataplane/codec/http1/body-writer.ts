@@ -3,6 +3,7 @@
  * a large piece or the end: a small answer with its head, its chunk and its last chunk is one write. A
  * write costs 2–4 µs in the kernel and in Node, copying 8 KiB about 1 µs, hence the limits below.
  */
+import { atTurnEnd, type TurnTask } from '../../../base/index.ts';
 import type { HeaderList } from '../../../message/index.ts';
 import { encodeTrailers } from './encode.ts';
 import type { Framing } from './framing.ts';
@@ -11,6 +12,8 @@ import type { Framing } from './framing.ts';
 export interface ByteOut {
   writeText(latin1: string): boolean;
   writeBytes(bytes: Buffer): boolean;
+  /** Sends on what it may have gathered. */
+  flush(): void;
   /** False while so many bytes wait to be sent that the source should stop. */
   readonly belowHighWater: boolean;
 }
@@ -20,14 +23,15 @@ const JOIN_BYTES = 8 * 1024;
 /** Held text beyond this size is written. */
 const HELD_BYTES = 16 * 1024;
 
-/** The owner calls `flush` once it has handed over all it has at the moment, at the latest when the turn ends. */
-export class BodyWriter {
+/** The owner calls `flush` or `flushSoon` once it has handed over what it has at the moment. */
+export class BodyWriter implements TurnTask {
   private readonly out: ByteOut;
   private framing: Framing = 'none';
   private held = '';
   /** Bytes still to come of a body with `length` framing. */
   private remaining = 0;
   private whole = true;
+  private scheduled = false;
 
   constructor(out: ByteOut) {
     this.out = out;
@@ -77,13 +81,15 @@ export class BodyWriter {
     }
   }
 
-  /** Ends the message; trailers are sent only where the framing is chunked. Everything held is written. */
+  /** Ends the message; trailers are sent only where the framing is chunked. Everything held or gathered is written. */
   end(trailers: HeaderList | null): boolean {
     if (this.framing === 'chunked')
       this.held += trailers === null ? '0\r\n\r\n' : `0\r\n${encodeTrailers(trailers)}\r\n`;
     else if (this.framing === 'length' && this.remaining > 0) this.whole = false;
     this.framing = 'none';
-    return this.flush();
+    this.flush();
+    this.out.flush();
+    return this.out.belowHighWater;
   }
 
   /** Writes what is held. */
@@ -92,6 +98,18 @@ export class BodyWriter {
     const text = this.held;
     this.held = '';
     return this.out.writeText(text);
+  }
+
+  /** Writes what is held when the turn ends. */
+  flushSoon(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    atTurnEnd(this);
+  }
+
+  onTurnEnd(): void {
+    this.scheduled = false;
+    this.flush();
   }
 
   private put(before: string, chunk: Buffer, after: string): boolean {
