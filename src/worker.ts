@@ -145,11 +145,12 @@ export class DataPlane {
 
   /** Brings listeners, services and routes to a new snapshot; requests under way keep what they have. */
   private async apply(delta: SnapshotDelta): Promise<void> {
-    const snapshot = applyDelta(this.snapshot, delta);
+    const older = this.snapshot;
+    const snapshot = applyDelta(older, delta);
     this.snapshot = snapshot;
     this.recorder.configure(snapshot.node.tracing);
     this.applyLog(snapshot.node.accessLog.path);
-    this.applyServices(snapshot);
+    if (snapshot.services !== older?.services) this.applyServices(snapshot);
     this.context.router = compileRouter(snapshot, this.context.router, compileRulePolicy);
     const faults = await this.applyListeners(snapshot);
     this.ledger.acknowledge(snapshot.version);

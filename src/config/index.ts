@@ -6,6 +6,7 @@
 export { applyDelta, EMPTY_SNAPSHOT, type ListDelta, type SnapshotDelta } from './delta.ts';
 export { diffSnapshots } from './diff.ts';
 export {
+  type Built,
   buildSnapshot,
   type ConfigDraft,
   type EndpointDraft,

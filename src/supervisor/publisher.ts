@@ -6,6 +6,7 @@
  */
 import { type Clock, LIMITS } from '../base/index.ts';
 import {
+  type Built,
   buildSnapshot,
   type ConfigDraft,
   diffSnapshots,
@@ -38,8 +39,8 @@ export type Refusal = readonly string[];
 
 export class Publisher {
   private readonly options: PublisherOptions;
-  /** In force on every worker; null before the first. */
-  private current: Snapshot | null = null;
+  /** In force on every worker, and the draft it was built from; null before the first. */
+  private current: Built | null = null;
   /** What a worker that starts now gets. */
   private target: Snapshot | null = null;
   private readonly sent = new WeakMap<WorkerThread, Snapshot>();
@@ -51,7 +52,7 @@ export class Publisher {
   }
 
   get inForce(): Snapshot | null {
-    return this.current;
+    return this.current?.snapshot ?? null;
   }
 
   get targetVersion(): number {
@@ -105,9 +106,9 @@ export class Publisher {
     const previous = this.current;
     let snapshot: Snapshot;
     try {
-      snapshot = buildSnapshot(draft, this.version + 1, slots.begin());
+      snapshot = buildSnapshot(draft, this.version + 1, slots.begin(), previous);
     } catch (error) {
-      slots.abandon(previous);
+      slots.abandon(previous?.snapshot ?? null);
       return [(error as Error).message];
     }
     this.version++;
@@ -118,8 +119,8 @@ export class Publisher {
       await this.rollBack(snapshot, previous);
       return faults;
     }
-    this.current = snapshot;
-    slots.free(previous ? removedSlots(previous, snapshot) : [], snapshot.version);
+    this.current = { draft, snapshot };
+    slots.free(previous ? removedSlots(previous.snapshot, snapshot) : [], snapshot.version);
     this.options.onInForce(snapshot);
     const listeners = snapshot.listeners.map(({ name, host, port }) => `${name} ${host}:${port}`);
     const tookMs = Math.round(clock.nowMs() - startMs);
@@ -160,15 +161,15 @@ export class Publisher {
   }
 
   /** Back to what was in force, as a version of its own: versions only grow. */
-  private async rollBack(refused: Snapshot, previous: Snapshot | null): Promise<void> {
+  private async rollBack(refused: Snapshot, previous: Built | null): Promise<void> {
     const { slots, health, logger } = this.options;
     if (previous === null) return;
     this.version++;
-    const restored = { ...previous, version: this.version };
+    const restored = { ...previous.snapshot, version: this.version };
     const faults = await this.spread(restored);
     health.update(restored);
     slots.free(removedSlots(refused, restored), restored.version);
-    this.current = restored;
+    this.current = { draft: previous.draft, snapshot: restored };
     this.options.onInForce(restored);
     for (const fault of faults) logger.error({ version: this.version }, `after going back: ${fault}`);
   }

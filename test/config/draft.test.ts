@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildSnapshot, removedSlots } from '../../src/config/index.ts';
+import { buildSnapshot, removedSlots, type ServiceDraft, type SlotOf } from '../../src/config/index.ts';
 import { draftOf, slotAllocator } from './kit.ts';
 
 const MINIMAL = `
@@ -239,4 +239,29 @@ test('a snapshot has a slot for each service and endpoint, and keeps it while th
     removedSlots(first, { ...second, services: second.services.slice(1) }).map((slot) => slot.key),
     ['cart', 'cart|127.0.0.1:9001', 'cart|127.0.0.1:9002'],
   );
+});
+
+test('a service whose draft is in force is taken from there, and asks for no slot', () => {
+  const asked: string[] = [];
+  const give = slotAllocator();
+  const slotOf: SlotOf = (kind, key) => {
+    asked.push(key);
+    return give(kind, key);
+  };
+  const draft = draftOf(FULL);
+  const inForce = { draft, snapshot: buildSnapshot(draft, 1, slotOf) };
+  asked.length = 0;
+  const [cart, next] = draft.services as [ServiceDraft, ServiceDraft];
+  const same = buildSnapshot({ ...draft, services: [cart, next] }, 2, slotOf, inForce);
+  assert.equal(same.services, inForce.snapshot.services);
+  assert.equal(same.routes, inForce.snapshot.routes);
+  const moved = { ...draft, services: [next, { ...cart, endpoints: cart.endpoints.slice(1) }] };
+  const other = buildSnapshot(moved, 3, slotOf, inForce);
+  assert.equal(other.services[0], inForce.snapshot.services[1]);
+  assert.deepEqual(asked, ['cart', 'cart|127.0.0.1:9002']);
+  assert.deepEqual(
+    removedSlots(inForce.snapshot, other).map((slot) => slot.key),
+    ['cart|127.0.0.1:9001'],
+  );
+  assert.deepEqual(removedSlots(inForce.snapshot, same), []);
 });

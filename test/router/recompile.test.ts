@@ -51,3 +51,11 @@ test('a route that begins to name a listener leaves the others', () => {
   assert.equal(second.match('web', request('/', 'h'), prepared('/')), null);
   assert.equal(second.match('tls', request('/', 'h'), prepared('/'))?.name, 'r');
 });
+
+test('a snapshot with the routes and listeners of the last one keeps the whole router', () => {
+  const older = snapshot([route({ name: 'r', rules: [{ name: 'r' }] })]);
+  const first = compileRouter(older, null, name);
+  assert.equal(compileRouter({ ...older, version: 2, services: [] }, first, name), first);
+  assert.notEqual(compileRouter({ ...older, listeners: [...older.listeners] }, first, name), first);
+  assert.notEqual(compileRouter({ ...older, routes: [...older.routes] }, first, name), first);
+});

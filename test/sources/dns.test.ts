@@ -155,3 +155,19 @@ test("the system's resolver knows localhost", async () => {
     assert.match(first ?? '', /^(127\.0\.0\.1|::1):80$/);
   });
 });
+
+test('a service whose addresses did not change is the same object in the next configuration', async () => {
+  const zone = new Zone();
+  zone.answers.set('a.local', ['10.0.0.1']);
+  zone.answers.set('b.local', ['10.0.0.2']);
+  await withSource({ resolver: zone.resolver }, async ({ file, source, next }) => {
+    writeFileSync(file, configText(1, `services:\n${dns('a')}${dns('b')}`));
+    await source.start();
+    const first = await next();
+    zone.answers.set('b.local', ['10.0.0.3']);
+    const second = await next();
+    assert.ok(first.type === 'config' && second.type === 'config');
+    assert.deepEqual(endpointsOf(second, 1), ['10.0.0.3:80']);
+    assert.equal(second.input.draft.services[0], first.input.draft.services[0]);
+  });
+});

@@ -6,7 +6,7 @@ import { LIMITS } from '../../base/index.ts';
 import { checkFilters } from './check-filter.ts';
 import type { CheckContext } from './context.ts';
 import { regexFault } from './regex.ts';
-import type { RuleFields } from './route-schema.ts';
+import type { RouteFields, RuleFields } from './route-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { Path } from './source-text.ts';
 import { nearest } from './suggest.ts';
@@ -28,25 +28,29 @@ export function checkRoutes(config: ConfigFields, context: CheckContext): void {
     });
   const unbudgeted = new Set(config.services.filter((s) => s.retryBudget === 'off').map((s) => s.name));
   routes.forEach((route, i) => {
-    const path = ['routes', i];
-    route.parentRefs.forEach(({ sectionName }, j) => {
-      checkReference(
-        context,
-        [...path, 'parentRefs', j, 'sectionName'],
-        'listener',
-        sectionName,
-        context.listenerNames,
-      );
+    checkRoute(route, ['routes', i], unbudgeted, context);
+  });
+}
+
+/** `unbudgeted`: services whose retry budget is off. */
+export function checkRoute(
+  route: RouteFields,
+  path: Path,
+  unbudgeted: ReadonlySet<string>,
+  context: CheckContext,
+): void {
+  route.parentRefs.forEach(({ sectionName }, j) => {
+    const at = [...path, 'parentRefs', j, 'sectionName'];
+    checkReference(context, at, 'listener', sectionName, context.listenerNames);
+  });
+  if (route.rules.length === 0)
+    context.faultIfWhole({
+      path: [...path, 'rules'],
+      expected: 'at least one rule',
+      cure: 'add one: - backendRefs: [{ name: SERVICE }]',
     });
-    if (route.rules.length === 0)
-      context.faultIfWhole({
-        path: [...path, 'rules'],
-        expected: 'at least one rule',
-        cure: 'add one: - backendRefs: [{ name: SERVICE }]',
-      });
-    route.rules.forEach((rule, j) => {
-      checkRule(rule, [...path, 'rules', j], unbudgeted, context);
-    });
+  route.rules.forEach((rule, j) => {
+    checkRule(rule, [...path, 'rules', j], unbudgeted, context);
   });
 }
 

@@ -22,13 +22,16 @@ export function checkServices(config: ConfigFields, context: CheckContext): void
       found: `${endpoints}`,
     });
   services.forEach((service, i) => {
-    const path = ['services', i];
-    checkEndpoints(service, path, context);
-    checkRetries(service, path, context);
-    checkOutlier(service, path, context);
-    checkHealth(service, path, context);
-    checkTls(service, path, context);
+    checkService(service, ['services', i], context);
   });
+}
+
+export function checkService(service: ServiceFields, path: Path, context: CheckContext): void {
+  checkEndpoints(service, path, context);
+  checkRetries(service, path, context);
+  checkOutlier(service, path, context);
+  checkHealth(service, path, context);
+  checkTls(service, path, context);
 }
 
 function checkEndpoints(service: ServiceFields, path: Path, context: CheckContext): void {

@@ -5,3 +5,4 @@
 export { type Fault, formatFault } from './fault.ts';
 export { configJsonSchema } from './json-schema.ts';
 export { type LoadOptions, type LoadResult, loadConfig } from './load.ts';
+export { ConfigLoader } from './reload.ts';

@@ -68,17 +68,13 @@ export function loadConfig(text: string | Uint8Array, file: string, options: Loa
       listenerNames,
       serviceNames,
       resolvePath,
-      readable: options.fileReadable ?? fileReadable,
+      readable: onceEach(options.fileReadable ?? fileReadable),
     };
     checkNode(shaped.value, context);
     checkRoutes(shaped.value, context);
     checkServices(shaped.value, context);
     if (faults.every((fault) => fault.severity === 'warning')) {
-      const draft = toDraft(
-        shaped.value,
-        resolvePath,
-        Math.min(options.processors ?? availableParallelism(), LIMITS.workers),
-      );
+      const draft = toDraft(shaped.value, resolvePath, processorsOf(options));
       return { ok: true, draft, warnings: inOrder(faults) };
     }
   }
@@ -188,7 +184,7 @@ function emptyFile(file: string): Fault {
   };
 }
 
-function inOrder(faults: readonly Fault[]): Fault[] {
+export function inOrder(faults: readonly Fault[]): Fault[] {
   return faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
@@ -207,7 +203,23 @@ function bounded(faults: readonly Fault[], file: string): readonly Fault[] {
   return [...faults.slice(0, LIMITS.configFaults), rest];
 }
 
-function fileReadable(path: string): boolean {
+export function processorsOf({ processors }: LoadOptions): number {
+  return Math.min(processors ?? availableParallelism(), LIMITS.workers);
+}
+
+/** Thousands of services may name the same certificate: a file is looked for once per load. */
+export function onceEach(look: (path: string) => boolean): (path: string) => boolean {
+  const seen = new Map<string, boolean>();
+  return (path) => {
+    const known = seen.get(path);
+    if (known !== undefined) return known;
+    const found = look(path);
+    seen.set(path, found);
+    return found;
+  };
+}
+
+export function fileReadable(path: string): boolean {
   try {
     accessSync(path, constants.R_OK);
     return statSync(path).isFile();

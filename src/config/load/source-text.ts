@@ -37,7 +37,11 @@ export interface SourceText {
   placeOfKey(path: Path): Place;
 }
 
-export function readSource(input: string | Uint8Array): SourceText {
+/** `placeAt`: where an offset stands, for a text that is part of a longer one. */
+export function readSource(
+  input: string | Uint8Array,
+  placeAt?: (offset: number) => Pick<Place, 'line' | 'column'>,
+): SourceText {
   const decoded = decode(input);
   if (typeof decoded !== 'string') return failed([decoded]);
   const lines = new LineCounter();
@@ -68,10 +72,7 @@ export function readSource(input: string | Uint8Array): SourceText {
     if (!(error instanceof RangeError)) throw error;
     complaints.push(TOO_DEEP);
   }
-  const at = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
-  };
+  const at = placeAt ?? ((offset: number) => placeOfOffset(lines, offset));
   return {
     data,
     complaints: complaints.map((complaint) => ({ ...complaint, ...at(complaint.at) })),
@@ -87,8 +88,13 @@ export function readSource(input: string | Uint8Array): SourceText {
   };
 }
 
+export function placeOfOffset(lines: LineCounter, offset: number): Pick<Place, 'line' | 'column'> {
+  const { line, col } = lines.linePos(offset);
+  return { line: Math.max(line, 1), column: Math.max(col, 1) };
+}
+
 /** YAML is UTF-8 here; a byte order mark is skipped. */
-function decode(input: string | Uint8Array): string | YamlComplaint {
+export function decode(input: string | Uint8Array): string | YamlComplaint {
   const bytes = typeof input === 'string' ? input.length : input.byteLength;
   if (bytes > LIMITS.configFileBytes) {
     const expected = `a file of at most ${LIMITS.configFileBytes} bytes`;

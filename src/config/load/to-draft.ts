@@ -26,7 +26,7 @@ export function toDraft(
 }
 
 /** Gathers the files behind the secrets; one that is used twice is listed once. */
-class Secrets {
+export class Secrets {
   private readonly resolvePath: (path: string) => string;
   private readonly certificates = new Map<string, SecretFiles['certificates'][number]>();
   private readonly bundles = new Map<string, SecretFiles['bundles'][number]>();
@@ -61,7 +61,7 @@ class Secrets {
   }
 }
 
-function nodeSettings(
+export function nodeSettings(
   config: ConfigFields,
   resolvePath: (path: string) => string,
   processors: number,
@@ -82,7 +82,7 @@ function nodeSettings(
   };
 }
 
-function listenerDraft(listener: ListenerFields, secrets: Secrets): ListenerConfig {
+export function listenerDraft(listener: ListenerFields, secrets: Secrets): ListenerConfig {
   return {
     name: listener.name,
     host: listener.address.host,
@@ -108,7 +108,7 @@ function listenerTls(tls: NonNullable<ListenerFields['tls']>, secrets: Secrets):
   };
 }
 
-function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceDraft {
+export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceDraft {
   const { dns, retryBudget: budget, outlierDetection: outlier, healthCheck: check } = service;
   return {
     name: service.name,
@@ -168,6 +168,11 @@ function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceDraft {
     tls: service.tls === undefined ? null : upstreamTls(service.tls, dns?.host ?? null, secrets),
     panicThreshold: service.panicThreshold,
   };
+}
+
+/** The files that a service names, for one whose draft is there already. */
+export function gatherSecrets({ tls, dns }: ServiceFields, secrets: Secrets): void {
+  if (tls !== undefined) upstreamTls(tls, dns?.host ?? null, secrets);
 }
 
 function upstreamTls(

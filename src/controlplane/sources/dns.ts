@@ -30,6 +30,8 @@ interface Entry {
   readonly target: DnsTarget;
   /** Null: never resolved. */
   endpoints: readonly EndpointDraft[] | null;
+  /** What `fill` made last, and of what: the same object again while neither has changed. */
+  filled: { readonly from: ServiceDraft; readonly service: ServiceDraft } | null;
   timer: NodeJS.Timeout | null;
   /** Resolves when the first look-up has ended, well or not. */
   first: Promise<void>;
@@ -84,8 +86,12 @@ export class DnsEndpoints {
 
   /** The service with its addresses as endpoints; itself when it has no `dns`. */
   fill(service: ServiceDraft): ServiceDraft {
-    const endpoints = service.dns === null ? null : this.entries.get(service.name)?.endpoints;
-    return endpoints ? { ...service, endpoints } : service;
+    const entry = service.dns === null ? undefined : this.entries.get(service.name);
+    if (!entry?.endpoints) return service;
+    const { endpoints, filled } = entry;
+    if (filled?.from === service && filled.service.endpoints === endpoints) return filled.service;
+    entry.filled = { from: service, service: { ...service, endpoints } };
+    return entry.filled.service;
   }
 
   /** The endpoints as they are now are being published; only later changes are announced. */
@@ -159,6 +165,7 @@ function newEntry(service: string, target: DnsTarget): Entry {
     service,
     target,
     endpoints: null,
+    filled: null,
     timer: null,
     first: promise,
     ended: resolve,

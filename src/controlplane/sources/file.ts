@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Clock, LIMITS } from '../../base/index.ts';
 import type { ConfigDraft } from '../../config/index.ts';
-import { type Fault, formatFault, loadConfig } from '../../config/load/index.ts';
+import { ConfigLoader, type Fault, formatFault } from '../../config/load/index.ts';
 import { DnsEndpoints, type Resolver, systemResolver } from './dns.ts';
 import { FileWatch } from './watch.ts';
 
@@ -67,6 +67,7 @@ export function createFileSource(options: FileSourceOptions): FileSource {
 class ConfigFile implements FileSource {
   private readonly options: FileSourceOptions;
   private readonly file: string;
+  private readonly loader: ConfigLoader;
   private readonly dns: DnsEndpoints;
   private readonly watch: FileWatch;
   private current: { readonly draft: ConfigDraft; readonly warnings: readonly Fault[] } | null = null;
@@ -80,7 +81,9 @@ class ConfigFile implements FileSource {
 
   constructor(options: FileSourceOptions) {
     this.options = options;
-    this.file = resolve(options.file);
+    const { file, directory } = options;
+    this.file = resolve(file);
+    this.loader = new ConfigLoader(file, directory === undefined ? {} : { directory });
     this.dns = new DnsEndpoints({
       resolver: options.resolver ?? systemResolver,
       onChange: () => {
@@ -135,8 +138,7 @@ class ConfigFile implements FileSource {
     const same = this.content?.equals(content) ?? false;
     // Saved without a change: what is in force stays, and so does its version.
     if (same && this.lastError === null && why === 'changed') return true;
-    const { file, directory } = this.options;
-    const result = loadConfig(content, file, directory === undefined ? {} : { directory });
+    const result = this.loader.load(content);
     if (!result.ok) return this.reject(result.faults, why);
     // Until the names of the new configuration are looked up, the old one can't be filled in any more.
     this.resolving = true;
