@@ -6,13 +6,14 @@
 import { type AdminServer, type Readiness, startAdmin } from './admin/index.ts';
 import { type Clock, LIMITS, systemClock } from './base/index.ts';
 import type { FromWorker, WorkerStart } from './channel/index.ts';
-import type { ConfigDraft, Snapshot } from './config/index.ts';
+import type { ConfigDraft, ServiceConfig, Snapshot } from './config/index.ts';
 import { HealthChecker, type HealthEvent, OutlierWatch } from './controlplane/health/index.ts';
 import { createLedger, type Ledger } from './ledger/index.ts';
 import { Addresses } from './supervisor/addresses.ts';
 import { createAdminApi } from './supervisor/admin-api.ts';
 import { ConfigIntake, type ReloadResult } from './supervisor/intake.ts';
 import type { Logger } from './supervisor/logger.ts';
+import { MemoryKeeper } from './supervisor/memory.ts';
 import { addSupervisorMetrics } from './supervisor/metrics.ts';
 import type { Overrides } from './supervisor/overrides.ts';
 import { Publisher } from './supervisor/publisher.ts';
@@ -101,7 +102,10 @@ class RunningSupervisor implements Supervisor {
   private readonly secrets: SecretKeeper;
   private readonly health: HealthChecker;
   private readonly outliers: OutlierWatch;
+  /** What `outliers` was last told. */
+  private watched: readonly ServiceConfig[] | null = null;
   private readonly telemetry: TelemetryHub;
+  private readonly memory = new MemoryKeeper();
   private admin: AdminServer | null = null;
   private draining: Promise<void> | null = null;
   private stopped: Promise<number> | null = null;
@@ -227,6 +231,7 @@ class RunningSupervisor implements Supervisor {
     await this.publisher.idle();
     this.health.stop();
     this.outliers.stop();
+    this.memory.stop();
     this.secrets.stop();
     await this.pool.stop();
     await this.telemetry.close();
@@ -324,7 +329,9 @@ class RunningSupervisor implements Supervisor {
 
   private onInForce(snapshot: Snapshot): void {
     this.telemetry.configure(snapshot);
-    this.outliers.update(snapshot);
+    if (snapshot.services !== this.watched) this.outliers.update(snapshot);
+    this.watched = snapshot.services;
+    this.memory.touched();
     const { workers, admin } = this.first.node;
     const { node } = snapshot;
     if (node.workers !== workers) {

@@ -2,11 +2,17 @@
  * Posts one batch of spans as OTLP/HTTP in protobuf. Tried again on what the OTLP text calls retryable (429,
  * 502, 503, 504, and no answer at all), with full jitter, within a fixed time in all; never rejects.
  */
+import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import { Agent } from 'undici';
+import type * as Undici from 'undici';
 import { type Clock, systemClock } from '../../base/index.ts';
+import { otel } from './otel.ts';
+
+// Not the whole of undici, whose fetch, WebSocket and mocks take another 4 MiB.
+const require = createRequire(import.meta.url);
+const Agent = require('undici/lib/dispatcher/agent.js') as typeof Undici.Agent;
+const request = require('undici/lib/api/api-request.js') as Undici.Agent['request'];
 
 export interface OtlpPost {
   /** For one post, connecting included. 5,000 ms. */
@@ -50,7 +56,7 @@ export class OtlpPoster {
   private readonly settings: OtlpPost;
   private readonly origin: string;
   private readonly path: string;
-  private readonly agent: Agent;
+  private readonly agent: Undici.Agent;
   private readonly hurrying = new AbortController();
   private readonly aborting = new AbortController();
 
@@ -68,7 +74,7 @@ export class OtlpPoster {
   }
 
   async post(spans: ReadableSpan[]): Promise<PostResult> {
-    const body = ProtobufTraceSerializer.serializeRequest(spans);
+    const body = otel().ProtobufTraceSerializer.serializeRequest(spans);
     if (body === undefined) return { error: 'the batch could not be encoded', rejected: 0 };
     const deadlineMs = this.settings.clock.nowMs() + this.settings.totalMs;
     for (let attempt = 0; ; attempt++) {
@@ -102,7 +108,7 @@ export class OtlpPoster {
   private async once(body: Uint8Array): Promise<Attempt> {
     const { timeoutMs } = this.settings;
     try {
-      const answer = await this.agent.request({
+      const answer = await request.call(this.agent, {
         origin: this.origin,
         path: this.path,
         method: 'POST',
@@ -140,7 +146,9 @@ async function readUpTo(body: AsyncIterable<Buffer>, limit: number): Promise<Uin
 function rejectedSpans(answer: Uint8Array): number {
   if (answer.length === 0) return 0;
   try {
-    return Number(ProtobufTraceSerializer.deserializeResponse(answer).partialSuccess?.rejectedSpans ?? 0);
+    return Number(
+      otel().ProtobufTraceSerializer.deserializeResponse(answer).partialSuccess?.rejectedSpans ?? 0,
+    );
   } catch {
     // Some collectors answer in JSON or plain text whatever they were asked in; the status was 2xx.
     return 0;

@@ -5,9 +5,10 @@
  * exactly, at every moment. A backend that is gone costs a full queue and nothing else; when it is back, new
  * spans arrive with the next batch.
  */
-import { BatchSpanProcessor } from '@opentelemetry/sdk-trace';
+import type { BatchSpanProcessor } from '@opentelemetry/sdk-trace';
 import { LIMITS } from '../../base/index.ts';
 import type { SpanRecord } from '../../telemetry/index.ts';
+import { otel } from './otel.ts';
 import { type OtlpPost, OtlpPoster } from './otlp-post.ts';
 import { ReadableSpans } from './readable-span.ts';
 
@@ -70,7 +71,7 @@ export class OtlpExporter {
     this.onState = options.onState ?? (() => {});
     this.poster = new OtlpPoster(options.endpoint, options.post ?? {});
     this.spans = new ReadableSpans(options.resource ?? {});
-    this.processor = new BatchSpanProcessor({
+    this.processor = new (otel().BatchSpanProcessor)({
       exporter: {
         export: (spans, done) => {
           this.queued -= spans.length;

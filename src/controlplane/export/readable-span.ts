@@ -4,11 +4,12 @@
  */
 import { hostname } from 'node:os';
 import { type HrTime, type SpanContext, SpanKind, SpanStatusCode, TraceFlags } from '@opentelemetry/api';
-import { type InstrumentationScope, TraceState } from '@opentelemetry/core';
-import { type Resource, resourceFromAttributes } from '@opentelemetry/resources';
+import type { InstrumentationScope } from '@opentelemetry/core';
+import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { LIMITS } from '../../base/index.ts';
 import type { SpanRecord } from '../../telemetry/index.ts';
+import { otel } from './otel.ts';
 
 const SCOPE: InstrumentationScope = { name: 'outboard' };
 
@@ -55,7 +56,7 @@ export class ReadableSpans {
     if (resource === undefined) {
       // Names of removed services add up over the years.
       if (this.resources.size >= LIMITS.services) this.resources.clear();
-      resource = resourceFromAttributes({ ...this.common, 'service.name': service });
+      resource = otel().resourceFromAttributes({ ...this.common, 'service.name': service });
       this.resources.set(service, resource);
     }
     return resource;
@@ -68,7 +69,7 @@ function contextOf(span: SpanRecord, spanId: string, isRemote: boolean): SpanCon
     spanId,
     traceFlags: TraceFlags.SAMPLED,
     isRemote,
-    ...(span.traceState === '' ? {} : { traceState: new TraceState(span.traceState) }),
+    ...(span.traceState === '' ? {} : { traceState: new (otel().TraceState)(span.traceState) }),
   };
 }
 

@@ -5,7 +5,6 @@
  */
 import { connect as connectPlain, isIPv6, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { Client } from 'undici';
 import { LIMITS } from '../../base/index.ts';
 import type { HealthCheckConfig, SecretSet, UpstreamTls } from '../../config/index.ts';
 import { endpointTlsOptions } from './tls.ts';
@@ -31,6 +30,8 @@ export const probeOverHttp: Probe = async (target, secrets, signal) => {
   const { address, port, check, tls } = target;
   const host = isIPv6(address) ? `[${address}]` : address;
   const authority = check.host ?? tls?.sni ?? `${host}:${port}`;
+  // With the first check only: its code takes 8 MiB, and many meshes leave checking to the outlier detection.
+  const { Client } = await import('undici');
   const client = new Client(`${tls ? 'https' : 'http'}://${host}:${port}`, {
     connect: (_options, callback) => connectTo(target, secrets, signal, callback),
     pipelining: 0,

@@ -3,9 +3,10 @@
  * `good`, and not be out of date. A wrong staple is worse than none, since a client that asked aborts on
  * it (RFC 6066 section 8). The signature is the client's to check. Format: RFC 6960 section 4.2.1.
  */
-import forge from 'node-forge';
+import type Forge from 'node-forge';
+import { forge } from './forge.ts';
 
-type Node = forge.asn1.Asn1;
+type Node = Forge.asn1.Asn1;
 
 export interface StapleVerdict {
   /** Why it is not stapled, or null. */
@@ -15,7 +16,8 @@ export interface StapleVerdict {
   readonly nextUpdateMs: number | null;
 }
 
-const CONTEXT = forge.asn1.Class.CONTEXT_SPECIFIC;
+/** ASN.1 class of the tags `[0]`, `[1]` …, as node-forge numbers it. */
+const CONTEXT = 0x80;
 /** A response made on a machine whose clock is ahead by less is not called early. */
 const SKEW_MS = 300_000;
 const FETCH = 'fetch one again from the responder the certificate names: openssl ocsp -respout FILE';
@@ -30,7 +32,9 @@ export function staplable(der: Uint8Array, serial: string, nowMs: number): Stapl
   for (const single of singles) {
     const [certId, status, thisUpdate, next] = children(single);
     if (!certId || !status || !thisUpdate) continue;
-    const theirs = forge.util.bytesToHex(children(certId)[3]?.value as string).toUpperCase();
+    const theirs = forge()
+      .util.bytesToHex(children(certId)[3]?.value as string)
+      .toUpperCase();
     if (stripZeros(theirs) !== stripZeros(serial)) continue;
     if (status.tagClass !== CONTEXT || Number(status.type) !== 0)
       return refused('it does not say that the certificate is good', 'issue another certificate');
@@ -58,13 +62,13 @@ function singleResponses(der: Uint8Array): Node[] {
   const basic = typeof octets.value === 'string' ? parse(octets.value) : (octets.value[0] as Node);
   const data = children(children(basic)[0] as Node);
   const responses = data.find(
-    (node) => node.tagClass === 0 && Number(node.type) === forge.asn1.Type.SEQUENCE,
+    (node) => node.tagClass === 0 && Number(node.type) === forge().asn1.Type.SEQUENCE,
   );
   return children(responses as Node);
 }
 
 function parse(der: string): Node {
-  return forge.asn1.fromDer(der);
+  return forge().asn1.fromDer(der);
 }
 
 function children(node: Node): Node[] {
@@ -73,7 +77,9 @@ function children(node: Node): Node[] {
 }
 
 function timeOf(node: Node): number {
-  return forge.asn1.generalizedTimeToDate(node.value as string).getTime();
+  return forge()
+    .asn1.generalizedTimeToDate(node.value as string)
+    .getTime();
 }
 
 function stripZeros(hex: string): string {

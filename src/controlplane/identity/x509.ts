@@ -5,10 +5,8 @@
  */
 import { createHash, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { isIP } from 'node:net';
-import forge from 'node-forge';
-
-const { asn1 } = forge;
-const { Class, Type } = asn1;
+import type Forge from 'node-forge';
+import { forge } from './forge.ts';
 
 export interface CertificateFields {
   /** Positive, hexadecimal, at most 20 bytes (RFC 5280 section 4.1.2.2). */
@@ -39,6 +37,8 @@ const OID = {
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
   rsaWithSha256: '1.2.840.113549.1.1.11',
 } as const;
+
+const asn1 = (): typeof Forge.asn1 => forge().asn1;
 
 /** First bit of keyUsage is the highest: digitalSignature 0, keyEncipherment 2, keyCertSign 5, cRLSign 6. */
 const USAGE_CA = '\x01\x86';
@@ -75,7 +75,7 @@ export function publicKeyFingerprint(key: KeyObject): string {
   return createHash('sha256').update(spki(key)).digest('hex');
 }
 
-function extensions(fields: CertificateFields): forge.asn1.Asn1[] {
+function extensions(fields: CertificateFields): Forge.asn1.Asn1[] {
   const isEc = fields.publicKey.asymmetricKeyType === 'ec';
   const usage = fields.isCa ? USAGE_CA : isEc ? USAGE_LEAF_EC : USAGE_LEAF_RSA;
   const out = [
@@ -96,27 +96,29 @@ function extensions(fields: CertificateFields): forge.asn1.Asn1[] {
   return out;
 }
 
-function signatureAlgorithm(key: KeyObject): forge.asn1.Asn1 {
+function signatureAlgorithm(key: KeyObject): Forge.asn1.Asn1 {
   if (key.asymmetricKeyType === 'ec') return seq([oid(OID.ecdsaWithSha256)]);
-  return seq([oid(OID.rsaWithSha256), node(Type.NULL, false, '')]);
+  return seq([oid(OID.rsaWithSha256), node(asn1().Type.NULL, false, '')]);
 }
 
-function name(commonName: string): forge.asn1.Asn1 {
+function name(commonName: string): Forge.asn1.Asn1 {
   const attribute = (type: string, value: string) =>
-    node(Type.SET, true, [seq([oid(type), node(Type.UTF8, false, forge.util.encodeUtf8(value))])]);
+    node(asn1().Type.SET, true, [
+      seq([oid(type), node(asn1().Type.UTF8, false, forge().util.encodeUtf8(value))]),
+    ]);
   return seq([attribute(OID.organization, 'Outboard'), attribute(OID.commonName, commonName)]);
 }
 
 /** RFC 5280 section 4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050. */
-function time(date: Date): forge.asn1.Asn1 {
-  if (date.getUTCFullYear() < 2050) return node(Type.UTCTIME, false, asn1.dateToUtcTime(date));
-  return node(Type.GENERALIZEDTIME, false, asn1.dateToGeneralizedTime(date));
+function time(date: Date): Forge.asn1.Asn1 {
+  if (date.getUTCFullYear() < 2050) return node(asn1().Type.UTCTIME, false, asn1().dateToUtcTime(date));
+  return node(asn1().Type.GENERALIZEDTIME, false, asn1().dateToGeneralizedTime(date));
 }
 
 /** SHA-1 of the key's bit string (RFC 5280 section 4.2.1.2, method 1). */
 function keyId(key: KeyObject): string {
-  const info = fromDer(spki(key)).value as forge.asn1.Asn1[];
-  const bits = (info[1] as forge.asn1.Asn1).value as string;
+  const info = fromDer(spki(key)).value as Forge.asn1.Asn1[];
+  const bits = (info[1] as Forge.asn1.Asn1).value as string;
   const key1 = Buffer.from(bits, 'latin1').subarray(1);
   return createHash('sha1').update(key1).digest('latin1');
 }
@@ -124,7 +126,7 @@ function keyId(key: KeyObject): string {
 function ipBytes(ip: string): string {
   if (isIP(ip) === 0) throw new Error(`"${ip}" is not an IP address; put host names under dnsNames`);
   // Missing in @types/node-forge.
-  return (forge.util as unknown as { bytesFromIP(text: string): string }).bytesFromIP(ip);
+  return (forge().util as unknown as { bytesFromIP(text: string): string }).bytesFromIP(ip);
 }
 
 function spki(key: KeyObject): Buffer {
@@ -132,25 +134,25 @@ function spki(key: KeyObject): Buffer {
   return shown.export({ type: 'spki', format: 'der' });
 }
 
-function extension(id: string, critical: boolean, value: forge.asn1.Asn1): forge.asn1.Asn1 {
+function extension(id: string, critical: boolean, value: Forge.asn1.Asn1): Forge.asn1.Asn1 {
   const body = octets(toDer(value).toString('latin1'));
   return seq(critical ? [oid(id), boolean(true), body] : [oid(id), body]);
 }
 
-function node(type: forge.asn1.Type, constructed: boolean, value: string | forge.asn1.Asn1[]) {
+function node(type: Forge.asn1.Type, constructed: boolean, value: string | Forge.asn1.Asn1[]) {
   // BIT STRINGs are given with their first byte (unused bits); forge's own handling would parse them.
-  return asn1.create(Class.UNIVERSAL, type, constructed, value);
+  return asn1().create(asn1().Class.UNIVERSAL, type, constructed, value);
 }
 
-const seq = (value: forge.asn1.Asn1[]) => node(Type.SEQUENCE, true, value);
-const oid = (id: string) => node(Type.OID, false, asn1.oidToDer(id).getBytes());
-const octets = (value: string) => node(Type.OCTETSTRING, false, value);
-const bitString = (value: string) => node(Type.BITSTRING, false, value);
-const boolean = (value: boolean) => node(Type.BOOLEAN, false, value ? '\xff' : '\0');
-const integer = (hex: string) => node(Type.INTEGER, false, forge.util.hexToBytes(hex));
-const context = (tag: number, value: forge.asn1.Asn1[]) =>
-  asn1.create(Class.CONTEXT_SPECIFIC, tag as forge.asn1.Type, true, value);
+const seq = (value: Forge.asn1.Asn1[]) => node(asn1().Type.SEQUENCE, true, value);
+const oid = (id: string) => node(asn1().Type.OID, false, asn1().oidToDer(id).getBytes());
+const octets = (value: string) => node(asn1().Type.OCTETSTRING, false, value);
+const bitString = (value: string) => node(asn1().Type.BITSTRING, false, value);
+const boolean = (value: boolean) => node(asn1().Type.BOOLEAN, false, value ? '\xff' : '\0');
+const integer = (hex: string) => node(asn1().Type.INTEGER, false, forge().util.hexToBytes(hex));
+const context = (tag: number, value: Forge.asn1.Asn1[]) =>
+  asn1().create(asn1().Class.CONTEXT_SPECIFIC, tag as Forge.asn1.Type, true, value);
 const implicit = (tag: number, value: string) =>
-  asn1.create(Class.CONTEXT_SPECIFIC, tag as forge.asn1.Type, false, value);
-const toDer = (value: forge.asn1.Asn1) => Buffer.from(asn1.toDer(value).getBytes(), 'latin1');
-const fromDer = (der: Buffer) => asn1.fromDer(der.toString('latin1'));
+  asn1().create(asn1().Class.CONTEXT_SPECIFIC, tag as Forge.asn1.Type, false, value);
+const toDer = (value: Forge.asn1.Asn1) => Buffer.from(asn1().toDer(value).getBytes(), 'latin1');
+const fromDer = (der: Buffer) => asn1().fromDer(der.toString('latin1'));
