@@ -21,6 +21,7 @@ import { writePlots } from './report/plots.ts';
 import { markdown } from './report/table.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario, ScenarioResult } from './scenarios/scenario.ts';
+import { buildOutboard } from './setup/outboard.ts';
 
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
 /** Per scenario. A run that hangs must not leave a machine under load. */
@@ -61,6 +62,7 @@ async function main(): Promise<number> {
     process.stderr.write(`unknown scenario; there are ${SCENARIOS.map(({ name }) => name).join(', ')}\n`);
     return 2;
   }
+  buildOutboard();
   const programs = findPrograms(options.peers);
   const cores = chooseCores(allowedCores());
   const machine = describeMachine(cores, programs);

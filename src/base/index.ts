@@ -2,6 +2,7 @@
 export { invariant } from './assert.ts';
 export { type AltNames, altNames, nameMismatch, normalName } from './certificate-names.ts';
 export { type Clock, FakeClock, systemClock } from './clock.ts';
+export { collectGarbage } from './collect-garbage.ts';
 export { formatDuration, parseDuration } from './duration.ts';
 export {
   cureOf,
@@ -13,5 +14,6 @@ export {
   type Retry,
 } from './failure.ts';
 export { LIMITS } from './limits.ts';
+export { SpareMemory } from './spare-memory.ts';
 export { TICK_MS, Timer, type TimerOwner, TimerWheel } from './timer-wheel.ts';
 export { atPassEnd, atTurnEnd, type PassTask, type TurnTask, turnClock } from './turn.ts';

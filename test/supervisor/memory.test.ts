@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { getHeapSpaceStatistics } from 'node:v8';
-import { collectGarbage, MemoryKeeper } from '../../src/supervisor/memory.ts';
+import { collectGarbage } from '../../src/base/index.ts';
+import { MemoryKeeper } from '../../src/supervisor/memory.ts';
 
 test('memory is collected once, a second after the last of a row of reloads', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
