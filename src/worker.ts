@@ -5,7 +5,7 @@
  */
 import { Session } from 'node:inspector/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { type Clock, collectGarbage, LIMITS, SpareMemory, TimerWheel, turnClock } from './base/index.ts';
+import { type Clock, collectGarbage, LIMITS, TimerWheel, turnClock } from './base/index.ts';
 import type { FromWorker, ListenFault, ToWorker, WorkerStart } from './channel/index.ts';
 import {
   applyDelta,
@@ -44,7 +44,6 @@ export class DataPlane {
   /** Services that were removed, until their last connection has ended. */
   private readonly leavingServices = new Set<UpstreamService>();
   private readonly heartbeat: NodeJS.Timeout;
-  private readonly spareMemory = new SpareMemory();
   private readonly flusher: NodeJS.Timeout;
   private snapshot: Snapshot | null = null;
   private secrets: SecretSet;
@@ -81,10 +80,7 @@ export class DataPlane {
       active: 0,
     };
     this.conductor = new Conductor(this.context);
-    this.heartbeat = setInterval(() => {
-      this.ledger.beat(clock.nowMs());
-      if (!isMainThread) this.spareMemory.look(this.context.active > 0);
-    }, LIMITS.heartbeatMs);
+    this.heartbeat = setInterval(() => this.ledger.beat(clock.nowMs()), LIMITS.heartbeatMs);
     this.ledger.beat(clock.nowMs());
     this.handle({ type: 'snapshot', delta: start.snapshot, secrets: null });
   }

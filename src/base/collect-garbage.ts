@@ -6,7 +6,8 @@ type Collect = (options: { type: 'major'; flavor: 'last-resort' }) => void;
 
 /**
  * One collection of everything on this thread: 15 to 100 ms in which it does nothing else. `last-resort` is what V8
- * does when memory is short: it alone shrinks the young generation.
+ * does when memory is short: it alone shrinks the young generation. It throws optimised code away too (a request
+ * cost half as much again after it), so it is for a thread that has none yet, or none that matters.
  */
 export function collectGarbage(): void {
   // The flag counts for contexts made while it is set: Node's own never sees `gc`. Another thread may have set it back

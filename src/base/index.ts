@@ -14,6 +14,5 @@ export {
   type Retry,
 } from './failure.ts';
 export { LIMITS } from './limits.ts';
-export { SpareMemory } from './spare-memory.ts';
 export { TICK_MS, Timer, type TimerOwner, TimerWheel } from './timer-wheel.ts';
 export { atPassEnd, atTurnEnd, type PassTask, type TurnTask, turnClock } from './turn.ts';
