@@ -31,6 +31,20 @@ export const LIMITS = {
   /** Bytes of following requests that a pipelining client may have parked with us. */
   pipelinedBytes: 64 * KIB,
 
+  // HTTP/2.
+  /** What a peer may send on one stream before it is read: what a reader that stops makes us keep. */
+  http2StreamWindow: 256 * KIB,
+  /** The same of a whole connection, given back as bytes come. */
+  http2ConnectionWindow: 1 * MIB,
+  /** Unsent bytes of one stream above which its source is paused. */
+  http2QueueBytes: 64 * KIB,
+  /** Payload of one DATA frame, however much the peer takes: other streams wait while it is sent. */
+  http2FrameBytes: 16 * KIB,
+  /** CONTINUATION frames of one header block: four hold the largest block there may be. */
+  http2Continuations: 16,
+  /** Streams that a client opens before the server's SETTINGS have come (RFC 9113 section 6.5.2 recommends 100). */
+  http2StreamsBeforeSettings: 100,
+
   // Connections.
   downstreamConnectionsPerWorker: 20_000,
   requestsPerConnection: 1_000_000,

@@ -80,6 +80,10 @@ export class FrameRecorder implements FrameSink {
     this.line(`window ${streamId} ${increment}`);
   }
 
+  onPriority(): void {}
+
+  onUnknown(): void {}
+
   onStreamError(streamId: number, error: FrameError): void {
     this.line(`stream error ${streamId} ${shown(error)}`);
   }

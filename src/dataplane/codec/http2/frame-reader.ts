@@ -33,6 +33,10 @@ export interface FrameSink {
   onPing(ack: boolean, bytes: Buffer, start: number): void;
   onGoaway(lastStreamId: number, code: number, debug: string): void;
   onWindowUpdate(streamId: number, increment: number): void;
+  /** PRIORITY is deprecated (RFC 9113 section 5.3.2); it is told because it costs. */
+  onPriority(streamId: number, dependsOn: number): void;
+  /** A frame of a type that nobody here knows, skipped (section 4.1). */
+  onUnknown(): void;
   onStreamError(streamId: number, error: FrameError): void;
 }
 
@@ -175,6 +179,7 @@ export class FrameReader {
     if (error !== null || type >= KNOWN_TYPES) {
       this.phase = SKIPPED;
       if (error !== null) this.sink.onStreamError(streamId, error);
+      else this.sink.onUnknown();
     } else if (type === FRAME.data) {
       this.phase = (flags & FLAG.padded) === 0 ? DATA : PAD_LENGTH;
       this.sink.onData(streamId, length, (flags & FLAG.endStream) !== 0);
@@ -303,7 +308,7 @@ export class FrameReader {
         this.endWindowUpdate(uint31(bytes, start));
         break;
       default:
-        // PRIORITY: section 5.3.2 deprecates it; nothing is made of it.
+        sink.onPriority(streamId, uint31(bytes, start));
         break;
     }
   }

@@ -1,7 +1,6 @@
 /**
- * HTTP/2 on the wire without its state: header blocks (HpackDecoder, HpackEncoder, the rules of fields) and frames
- * (FrameReader, the writers). Pure: no socket, no timer, no clock, no stream. Errors come back as values that say
- * whether the stream or the connection ends.
+ * HTTP/2: header blocks (HPACK), frames, and the session that makes streams of them. No socket and no timer: a
+ * session is fed what was read, and says what to write.
  */
 export type { HeaderLimits } from './block-builder.ts';
 export * from './codes.ts';
@@ -24,4 +23,7 @@ export { HeaderBlock, type PseudoFields } from './header-block.ts';
 export { HpackDecoder } from './hpack-decoder.ts';
 export { HpackEncoder } from './hpack-encoder.ts';
 export { OutBuffer } from './out-buffer.ts';
+export type { FrameOut } from './outgoing.ts';
+export { Http2Session, type SessionOptions, type SessionOwner } from './session.ts';
 export type { SettingsValues } from './settings.ts';
+export type { Http2Stream, StreamHandler } from './stream.ts';

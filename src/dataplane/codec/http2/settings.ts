@@ -3,6 +3,7 @@
  * last, so that a peer can't make us walk over all streams a thousand times with one frame. The one exception is the
  * header table: its lowest size counts too (RFC 7541 section 4.2).
  */
+import { LIMITS } from '../../../base/index.ts';
 import { ERROR, FRAME_BYTES_DEFAULT, FRAME_BYTES_MAX, SETTING, WINDOW_MAX } from './codes.ts';
 import { connectionError, type FrameError } from './frame-rules.ts';
 
@@ -94,4 +95,17 @@ function clear(values: SettingsValues): void {
 
 function bad(name: string, value: number): FrameError {
   return connectionError(ERROR.protocolError, `SETTINGS_${name} ${value}`);
+}
+
+/** What we tell the peer, as `writeSettings` takes it. `maxStreams`: streams that a client may have open at once. */
+export function ourSettings(role: 'server' | 'client', maxStreams: number, headerBytes: number): number[] {
+  const settings = [
+    SETTING.initialWindowSize,
+    LIMITS.http2StreamWindow,
+    SETTING.maxHeaderListSize,
+    headerBytes,
+  ];
+  if (role === 'client') settings.push(SETTING.enablePush, 0);
+  else settings.push(SETTING.maxConcurrentStreams, maxStreams, SETTING.enableConnectProtocol, 1);
+  return settings;
 }

@@ -1,0 +1,291 @@
+/**
+ * Everything one side of a connection sends. Frames are gathered and handed to the socket once per turn; body bytes
+ * go as far as the peer's two windows and the socket allow, and what is left waits as a copy in its stream, which is
+ * told to stop. Streams that wait take turns, a frame each (RFC 9113 leaves the order to the sender; priorities
+ * are deprecated), so that a large answer does not hold up a small one.
+ */
+import { atTurnEnd, LIMITS, type TurnTask } from '../../../base/index.ts';
+import type { HeaderList } from '../../../message/index.ts';
+import { FLAG, FRAME_BYTES_DEFAULT, HEADER_TABLE_DEFAULT, WINDOW_DEFAULT, WINDOW_MAX } from './codes.ts';
+import {
+  beginHeaders,
+  endHeaders,
+  writeDataHeader,
+  writeGoaway,
+  writePing,
+  writePreface,
+  writeRstStream,
+  writeSettings,
+  writeSettingsAck,
+  writeWindowUpdate,
+} from './frames.ts';
+import { HpackEncoder } from './hpack-encoder.ts';
+import { OutBuffer } from './out-buffer.ts';
+import type { SettingsValues } from './settings.ts';
+import type { Http2Stream } from './stream.ts';
+
+/** The way to a socket. */
+export interface FrameOut {
+  /** Takes a copy of `bytes[start, end)`, to be written soon. */
+  put(bytes: Buffer, start: number, end: number): void;
+  /** False while so much waits to be sent that bodies have to wait. */
+  readonly belowHighWater: boolean;
+}
+
+/** Payloads up to this size are gathered with the frames; larger ones go to the socket's own memory at once. */
+const JOIN_BYTES = 1_024;
+/** Gathered frames beyond this size are handed over before the turn ends. */
+const GATHERED_BYTES = 32 * 1_024;
+/** Place of the flags in a frame's header. */
+const FLAGS_AT = 4;
+
+export class Outgoing implements TurnTask {
+  /** What the peer lets us send on the connection. */
+  window = WINDOW_DEFAULT;
+  /** The peer's SETTINGS_INITIAL_WINDOW_SIZE: what a new stream may send. */
+  initialWindow = WINDOW_DEFAULT;
+  /** Told when a stream of ours has sent its last frame. */
+  private readonly onEnded: (stream: Http2Stream) => void;
+  private readonly out: FrameOut;
+  private readonly frames = new OutBuffer();
+  private readonly encoder = new HpackEncoder(HEADER_TABLE_DEFAULT);
+  private frameBytes = FRAME_BYTES_DEFAULT;
+  private readonly waiting: Http2Stream[] = [];
+  private scheduled = false;
+  private stopped = false;
+  /** The last DATA frame made, while it is still here: the end of its stream becomes a flag of it. -1: none. */
+  private lastAt = -1;
+  private lastStream = 0;
+  private dataFrames = 0;
+
+  constructor(out: FrameOut, onEnded: (stream: Http2Stream) => void) {
+    this.out = out;
+    this.onEnded = onEnded;
+  }
+
+  /** The first frames of a connection; a client's preface goes before them. `window`: of the connection, for the peer. */
+  open(settings: readonly number[], window: number, preface: boolean): void {
+    if (preface) writePreface(this.frames);
+    writeSettings(this.frames, settings);
+    if (window > WINDOW_DEFAULT) writeWindowUpdate(this.frames, 0, window - WINDOW_DEFAULT);
+    this.flushSoon();
+  }
+
+  /** Takes the peer's settings and acknowledges them. False: they make a window too large. */
+  applySettings(settings: SettingsValues, streams: Iterable<Http2Stream>): boolean {
+    if (settings.headerTableSize >= 0) {
+      this.encoder.setPeerTableSize(settings.headerTableSizeLowest);
+      this.encoder.setPeerTableSize(settings.headerTableSize);
+    }
+    if (settings.maxFrameSize > 0) this.frameBytes = Math.min(settings.maxFrameSize, LIMITS.http2FrameBytes);
+    if (settings.initialWindowSize >= 0) {
+      const change = settings.initialWindowSize - this.initialWindow;
+      this.initialWindow = settings.initialWindowSize;
+      // RFC 9113 section 6.9.2: what is under way is adjusted, below zero if need be.
+      for (const stream of streams) {
+        stream.sendWindow += change;
+        if (stream.sendWindow > WINDOW_MAX) return false;
+        if (change > 0) this.wait(stream);
+      }
+    }
+    writeSettingsAck(this.frames);
+    this.flushSoon();
+    this.pump();
+    return true;
+  }
+
+  ping(ack: boolean, payload: Buffer, start: number): void {
+    writePing(this.frames, ack, payload, start);
+    this.flushSoon();
+  }
+
+  goaway(lastStreamId: number, code: number, debug: string): void {
+    writeGoaway(this.frames, lastStreamId, code, debug);
+    this.flushSoon();
+  }
+
+  reset(streamId: number, code: number): void {
+    writeRstStream(this.frames, streamId, code);
+    this.flushSoon();
+  }
+
+  windowUpdate(streamId: number, increment: number): void {
+    writeWindowUpdate(this.frames, streamId, increment);
+    this.flushSoon();
+  }
+
+  /** A header block; `write` fills the encoder between its `begin` and `end`. */
+  headers(stream: Http2Stream, endStream: boolean, write: (encoder: HpackEncoder) => void): void {
+    const { frames, encoder } = this;
+    const start = beginHeaders(frames);
+    encoder.begin(frames);
+    write(encoder);
+    encoder.end();
+    endHeaders(frames, start, stream.id, endStream, this.frameBytes);
+    this.flushSoon();
+    if (endStream) this.end(stream);
+  }
+
+  /** Body bytes, a view. False: the stream should stop until it is writable. */
+  data(stream: Http2Stream, bytes: Buffer): boolean {
+    if (stream.localEnded || this.stopped) return true;
+    let at = 0;
+    if (stream.queue.length === 0) {
+      at = this.send(stream, bytes, 0, false);
+      if (at === bytes.length) return true;
+    }
+    stream.queue.push(Buffer.from(bytes.subarray(at)));
+    stream.queuedBytes += bytes.length - at;
+    this.wait(stream);
+    stream.full = stream.queuedBytes >= LIMITS.http2QueueBytes || !this.out.belowHighWater;
+    return !stream.full;
+  }
+
+  /** The end of our message, after what waits. */
+  finish(stream: Http2Stream, trailers: HeaderList | null): void {
+    if (stream.localEnded || stream.endQueued) return;
+    stream.endQueued = true;
+    stream.trailers = trailers;
+    if (stream.queue.length === 0) this.sendEnd(stream);
+  }
+
+  /** Nothing more is sent on this stream. */
+  forget(stream: Http2Stream): void {
+    stream.queue.length = 0;
+    stream.queuedBytes = 0;
+    stream.localEnded = true;
+  }
+
+  /** The peer has opened its window for a stream; null: for the connection. False: it is too large now. */
+  opened(stream: Http2Stream | null, increment: number): boolean {
+    if (stream === null) {
+      this.window += increment;
+      if (this.window > WINDOW_MAX) return false;
+      this.pump();
+      return true;
+    }
+    stream.sendWindow += increment;
+    if (stream.sendWindow > WINDOW_MAX) return false;
+    this.wait(stream);
+    this.pump();
+    return true;
+  }
+
+  /** How many DATA frames were sent since the last time. */
+  takeDataFrames(): number {
+    const count = this.dataFrames;
+    this.dataFrames = 0;
+    return count;
+  }
+
+  /** Sends what waits, as far as windows and socket allow: a frame per stream and round. */
+  pump(): void {
+    const { waiting, out } = this;
+    let idle = 0;
+    while (waiting.length > 0 && idle < waiting.length && this.window > 0 && out.belowHighWater) {
+      const stream = waiting.shift() as Http2Stream;
+      const before = stream.queuedBytes;
+      this.sendQueued(stream);
+      idle = stream.queuedBytes === before ? idle + 1 : 0;
+      if (stream.queue.length > 0 && !stream.closed) waiting.push(stream);
+      else stream.waiting = false;
+      if (stream.full && stream.queuedBytes < LIMITS.http2QueueBytes / 2) {
+        stream.full = false;
+        stream.handler?.onWritable();
+      }
+    }
+  }
+
+  /** No more frames are made; what was made goes out. */
+  stop(): void {
+    this.flush();
+    this.stopped = true;
+    this.waiting.length = 0;
+  }
+
+  flush(): void {
+    const { frames } = this;
+    if (frames.length === 0 || this.stopped) return;
+    this.out.put(frames.bytes, 0, frames.length);
+    frames.length = 0;
+    this.lastAt = -1;
+  }
+
+  onTurnEnd(): void {
+    this.scheduled = false;
+    this.flush();
+  }
+
+  private flushSoon(): void {
+    if (this.frames.length > GATHERED_BYTES) this.flush();
+    if (this.scheduled) return;
+    this.scheduled = true;
+    atTurnEnd(this);
+  }
+
+  private wait(stream: Http2Stream): void {
+    if (stream.waiting || stream.queue.length === 0 || stream.closed) return;
+    stream.waiting = true;
+    this.waiting.push(stream);
+  }
+
+  /** One frame of what waits in the stream. */
+  private sendQueued(stream: Http2Stream): void {
+    const first = stream.queue[0];
+    if (first === undefined || stream.closed) return;
+    const sent = this.send(stream, first, 0, true);
+    stream.queuedBytes -= sent;
+    if (sent === first.length) stream.queue.shift();
+    else stream.queue[0] = first.subarray(sent);
+    if (stream.queue.length === 0 && stream.endQueued) this.sendEnd(stream);
+  }
+
+  /** Sends from `start` what may be sent, as DATA frames; returns where it stopped. */
+  private send(stream: Http2Stream, bytes: Buffer, start: number, once: boolean): number {
+    let at = start;
+    while (at < bytes.length && this.out.belowHighWater) {
+      const length = Math.min(bytes.length - at, this.frameBytes, this.window, stream.sendWindow);
+      if (length <= 0) break;
+      this.window -= length;
+      stream.sendWindow -= length;
+      const frameAt = this.frames.length;
+      this.dataFrames++;
+      writeDataHeader(this.frames, stream.id, length, false);
+      this.payload(bytes, at, at + length);
+      this.lastAt = length <= JOIN_BYTES ? frameAt : -1;
+      this.lastStream = stream.id;
+      at += length;
+      if (once) break;
+    }
+    return at;
+  }
+
+  private payload(bytes: Buffer, start: number, end: number): void {
+    const { frames } = this;
+    if (end - start <= JOIN_BYTES) {
+      const room = frames.reserve(end - start);
+      frames.length += bytes.copy(room, frames.length, start, end);
+    } else {
+      this.flush();
+      this.out.put(bytes, start, end);
+    }
+    this.flushSoon();
+  }
+
+  private sendEnd(stream: Http2Stream): void {
+    const { trailers } = stream;
+    if (trailers === null) {
+      if (this.lastAt >= 0 && this.lastStream === stream.id)
+        this.frames.bytes[this.lastAt + FLAGS_AT] |= FLAG.endStream;
+      else writeDataHeader(this.frames, stream.id, 0, true);
+      this.lastAt = -1;
+      this.flushSoon();
+      this.end(stream);
+    } else this.headers(stream, true, (encoder) => encoder.fields(trailers));
+  }
+
+  private end(stream: Http2Stream): void {
+    stream.localEnded = true;
+    this.onEnded(stream);
+  }
+}
