@@ -2,6 +2,7 @@
  * Nanoseconds per header block of HTTP/2, a request of 14 fields of which half are in the dynamic table: decoding it from
  * the cache and without, with its fields judged, and encoding it. Run: node bench/micro/hpack.ts
  */
+
 import {
   HpackDecoder,
   HpackEncoder,
@@ -9,6 +10,7 @@ import {
   requestFault,
 } from '../../src/dataplane/codec/http2/index.ts';
 import type { HeaderList } from '../../src/message/index.ts';
+import { measure } from '../harness/measure.ts';
 
 const FIELDS: readonly (readonly [string, string])[] = [
   ['user-agent', 'Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Firefox/132.0'],
@@ -24,7 +26,6 @@ const FIELDS: readonly (readonly [string, string])[] = [
 ];
 const LIMITS = { listBytes: 60 * 1024, fieldCount: 100 };
 /** Many short rounds: on a machine that does other things too, the best one tells most. */
-const ROUNDS = 61;
 const PER_ROUND = 10_000;
 /** More than the cache has places, so that blocks in turn miss it every time. */
 const VARIANTS = 4_096;
@@ -39,28 +40,28 @@ const second = blocks[7] as Buffer;
 const decoder = new HpackDecoder(LIMITS, 4_096);
 decode(decoder, first);
 let turn = 0;
-measure(`decode, ${second.length} bytes, not cached, judged`, () => {
+measure(`decode, ${second.length} bytes, not cached, judged`, PER_ROUND, () => {
   decode(decoder, blocks[turn++ & (VARIANTS - 1)] as Buffer);
 });
-measure('decode, cached', () => {
+measure('decode, cached', PER_ROUND, () => {
   decode(decoder, second);
 });
-measure('decode, first on a connection', () => {
+measure('decode, first on a connection', PER_ROUND, () => {
   decode(new HpackDecoder(LIMITS, 4_096), first);
 });
 
 const list = decode(decoder, second);
 const again = new HpackEncoder();
 encodeList(again, list);
-measure('encode', () => {
+measure('encode', PER_ROUND, () => {
   encodeList(again, list);
 });
 const steady = withoutChanging(list);
 encodeList(again, steady);
-measure('encode, all indexed but :path', () => {
+measure('encode, all indexed but :path', PER_ROUND, () => {
   encodeList(again, steady);
 });
-measure('encode, first on a connection', () => {
+measure('encode, first on a connection', PER_ROUND, () => {
   encodeList(new HpackEncoder(), list);
 });
 
@@ -90,15 +91,4 @@ function decode(from: HpackDecoder, bytes: Buffer): HeaderList {
   const block = from.decode(bytes, 0, bytes.length);
   if (block === null || requestFault(block) !== '') throw new Error(from.error);
   return block.takeHeaders();
-}
-
-function measure(name: string, run: () => void): void {
-  const times: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = process.hrtime.bigint();
-    for (let i = 0; i < PER_ROUND; i++) run();
-    times.push(Number(process.hrtime.bigint() - start) / PER_ROUND);
-  }
-  times.sort((a, b) => a - b);
-  console.log(`${name}: ${times[ROUNDS >> 1]?.toFixed(0)} ns, best ${times[0]?.toFixed(0)}`);
 }

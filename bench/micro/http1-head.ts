@@ -2,8 +2,10 @@
  * Nanoseconds per request head: parsing one of 411 bytes with 9 fields, whole and cut in two, and writing it out
  * again. Run: node bench/micro/http1-head.ts
  */
+
 import { encodeRequestHead, RequestParser, type RequestSink } from '../../src/dataplane/codec/http1/index.ts';
 import type { RequestHead } from '../../src/message/index.ts';
+import { measure } from '../harness/measure.ts';
 
 const HEAD = Buffer.from(
   'GET /cart/items?user=4711&limit=20 HTTP/1.1\r\n' +
@@ -19,7 +21,6 @@ const HEAD = Buffer.from(
   'latin1',
 );
 /** Many short rounds: on a machine that does other things too, the best one tells most. */
-const ROUNDS = 61;
 const PER_ROUND = 20_000;
 
 let last: RequestHead | null = null;
@@ -32,28 +33,15 @@ const sink: RequestSink = {
 };
 const parser = new RequestParser(sink, { scheme: 'http' });
 
-measure('parse, whole', () => {
+measure(`parse, whole, ${HEAD.length} bytes`, PER_ROUND, () => {
   parser.execute(HEAD, 0, HEAD.length);
   parser.next();
 });
-measure('parse, cut in two', () => {
+measure('parse, cut in two', PER_ROUND, () => {
   parser.execute(HEAD, 0, 200);
   parser.execute(HEAD, 200, HEAD.length);
   parser.next();
 });
-measure('encode, unchanged', () => {
+measure('encode, unchanged', PER_ROUND, () => {
   encodeRequestHead(last as RequestHead);
 });
-
-function measure(name: string, run: () => void): void {
-  const times: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const start = process.hrtime.bigint();
-    for (let i = 0; i < PER_ROUND; i++) run();
-    times.push(Number(process.hrtime.bigint() - start) / PER_ROUND);
-  }
-  times.sort((a, b) => a - b);
-  console.log(
-    `${name}: ${times[ROUNDS >> 1].toFixed(0)} ns, best ${times[0].toFixed(0)} (${HEAD.length} bytes)`,
-  );
-}

@@ -1,0 +1,14 @@
+/** Nanoseconds of one call of a hot function, for the micro-benchmarks: median and best of many short rounds. */
+const ROUNDS = 61;
+
+/** `perRound`: calls between two readings of the clock. Prints one line. */
+export function measure(name: string, perRound: number, run: () => void): void {
+  const times: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = process.hrtime.bigint();
+    for (let i = 0; i < perRound; i++) run();
+    times.push(Number(process.hrtime.bigint() - start) / perRound);
+  }
+  times.sort((a, b) => a - b);
+  console.log(`${name}: ${times[ROUNDS >> 1]?.toFixed(0)} ns, best ${times[0]?.toFixed(0)}`);
+}
