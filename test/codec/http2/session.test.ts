@@ -76,6 +76,19 @@ test('a client session uses node:http2: more requests than streams allowed, bodi
   assert.equal(client.session.streams.open.size, 0);
 });
 
+test('small bodies of one turn, more than is gathered at once, all end', async (t) => {
+  const server = await echo(t);
+  const client = await sessionClient(server.port);
+  t.after(() => client.close());
+  await until(() => !client.session.settling, 'settings');
+  for (let length = 300; length <= 1_024; length += 181) {
+    const answers = Array.from({ length: 99 }, (_, i) => client.request(`/${i}`, pattern(length, i)));
+    (await Promise.all(answers)).forEach(({ body }, i) => {
+      assert.ok(body.equals(pattern(length, i)), `${length} bytes, number ${i}`);
+    });
+  }
+});
+
 test('a reader that stops holds up its own stream and no other', async (t) => {
   const server = await echo(t);
   const client = connectHttp2(`http://127.0.0.1:${server.port}`, { settings: { initialWindowSize: 65_535 } });

@@ -189,7 +189,7 @@ export class Outgoing implements TurnTask {
       idle = stream.queuedBytes === before ? idle + 1 : 0;
       if (stream.queue.length > 0 && !stream.closed) waiting.push(stream);
       else stream.waiting = false;
-      if (stream.full && stream.queuedBytes < LIMITS.http2QueueBytes / 2) {
+      if (stream.full && !stream.closed && stream.queuedBytes < LIMITS.http2QueueBytes / 2) {
         stream.full = false;
         stream.handler?.onWritable();
       }
@@ -248,23 +248,25 @@ export class Outgoing implements TurnTask {
       if (length <= 0) break;
       this.window -= length;
       stream.sendWindow -= length;
-      const frameAt = this.frames.length;
       this.dataFrames++;
-      writeDataHeader(this.frames, stream.id, length, false);
-      this.payload(bytes, at, at + length);
-      this.lastAt = length <= JOIN_BYTES ? frameAt : -1;
-      this.lastStream = stream.id;
+      this.frame(stream, bytes, at, at + length);
       at += length;
       if (once) break;
     }
     return at;
   }
 
-  private payload(bytes: Buffer, start: number, end: number): void {
+  /** One DATA frame. */
+  private frame(stream: Http2Stream, bytes: Buffer, start: number, end: number): void {
     const { frames } = this;
+    const at = frames.length;
+    writeDataHeader(frames, stream.id, end - start, false);
     if (end - start <= JOIN_BYTES) {
       const room = frames.reserve(end - start);
       frames.length += bytes.copy(room, frames.length, start, end);
+      // Before `flushSoon`, which may hand the frame over and forget it.
+      this.lastAt = at;
+      this.lastStream = stream.id;
     } else {
       this.flush();
       this.out.put(bytes, start, end);
