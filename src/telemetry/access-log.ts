@@ -7,8 +7,8 @@
  * that small, and pipes are made non-blocking by opening them anew through /proc: a reader that stops would
  * otherwise hold one of the four threads that file system calls and DNS of the whole process share.
  *
- * A line goes to its page at once, while it is in the processor's cache, and pages are used again. Lines that were
- * gathered as strings and turned into a new buffer per write cost 4 µs more each, most of it page faults.
+ * A line goes to its page at once, while it is in the processor's cache, and pages are used again: with a new
+ * buffer for every write, each line cost 2.4 µs more in the threads that write.
  */
 import { close, constants, fstatSync, open, openSync, write } from 'node:fs';
 import { LIMITS } from '../base/index.ts';
