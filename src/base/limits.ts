@@ -44,6 +44,11 @@ export const LIMITS = {
   http2Continuations: 16,
   /** Streams that a client opens before the server's SETTINGS have come (RFC 9113 section 6.5.2 recommends 100). */
   http2StreamsBeforeSettings: 100,
+  /** Streams open at a time on one connection, either side: what RFC 9113 section 6.5.2 recommends as the least. */
+  http2ConcurrentStreams: 100,
+
+  /** How long a peer may take to send its SETTINGS, and to acknowledge ours. */
+  http2SettingsMs: 10_000,
 
   // Connections.
   downstreamConnectionsPerWorker: 20_000,
@@ -58,6 +63,12 @@ export const LIMITS = {
   tlsHandshakeTimeoutMs: 10_000,
   downstreamIdleTimeoutMs: 300_000,
   upstreamIdleTimeoutMs: 60_000,
+  /** For the first byte, where a connection may turn out to be TCP: a server that speaks first waits it out. */
+  detectTimeoutMs: 200,
+  /** WebSocket and TCP connections: Envoy's hour. */
+  tunnelIdleTimeoutMs: 3_600_000,
+  /** For the answer to a ping; a busy endpoint needs more than a round trip. */
+  keepaliveTimeoutMs: 5_000,
   requestTimeoutMs: 15_000,
   connectTimeoutMs: 1_000,
   drainTimeoutMs: 5_000,

@@ -15,6 +15,8 @@ import type {
   RouteConfig,
   ServiceConfig,
   Snapshot,
+  TcpRouteConfig,
+  TlsRouteConfig,
 } from './snapshot.ts';
 
 export interface SnapshotDelta {
@@ -24,6 +26,8 @@ export interface SnapshotDelta {
   readonly node: NodeSettings | null;
   readonly listeners: ListDelta<ListenerConfig>;
   readonly routes: ListDelta<RouteConfig>;
+  readonly tlsRoutes: ListDelta<TlsRouteConfig>;
+  readonly tcpRoutes: ListDelta<TcpRouteConfig>;
   readonly services: ListDelta<ServiceConfig>;
 }
 
@@ -40,6 +44,8 @@ export const EMPTY_SNAPSHOT: Omit<Snapshot, 'node'> & { node: null } = {
   node: null,
   listeners: [],
   routes: [],
+  tlsRoutes: [],
+  tcpRoutes: [],
   services: [],
 };
 
@@ -57,6 +63,8 @@ export function applyDelta(older: Snapshot | null, delta: SnapshotDelta): Snapsh
     node,
     listeners: applyList(base.listeners, delta.listeners, share),
     routes: applyList(base.routes, delta.routes, share),
+    tlsRoutes: applyList(base.tlsRoutes, delta.tlsRoutes, share),
+    tcpRoutes: applyList(base.tcpRoutes, delta.tcpRoutes, share),
     services: applyList(base.services, delta.services, shareService),
   };
 }

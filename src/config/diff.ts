@@ -15,6 +15,8 @@ export function diffSnapshots(older: Snapshot | null, newer: Snapshot): Snapshot
     node: older !== null && equal(older.node, newer.node) ? null : newer.node,
     listeners: diffList(older?.listeners ?? [], newer.listeners),
     routes: diffList(older?.routes ?? [], newer.routes),
+    tlsRoutes: diffList(older?.tlsRoutes ?? [], newer.tlsRoutes),
+    tcpRoutes: diffList(older?.tcpRoutes ?? [], newer.tcpRoutes),
     services: diffList(older?.services ?? [], newer.services),
   };
 }

@@ -10,12 +10,16 @@ import type {
   RouteConfig,
   ServiceConfig,
   Snapshot,
+  TcpRouteConfig,
+  TlsRouteConfig,
 } from './snapshot.ts';
 
 export interface ConfigDraft {
   readonly node: NodeSettings;
   readonly listeners: readonly ListenerConfig[];
   readonly routes: readonly RouteConfig[];
+  readonly tlsRoutes: readonly TlsRouteConfig[];
+  readonly tcpRoutes: readonly TcpRouteConfig[];
   readonly services: readonly ServiceDraft[];
   /** The files behind the secret names in listeners and services; never their content. */
   readonly secrets: SecretFiles;
@@ -68,6 +72,8 @@ export function buildSnapshot(
     node: draft.node,
     listeners: draft.listeners,
     routes: sameList(inForce?.snapshot.routes, draft.routes),
+    tlsRoutes: draft.tlsRoutes,
+    tcpRoutes: draft.tcpRoutes,
     services: sameList(inForce?.snapshot.services, services),
   };
 }

@@ -4,6 +4,7 @@
  * so there is no key to leave out; where a certificate's key file lies is not shown either.
  */
 import { formatDuration } from '../base/index.ts';
+import { grpcMatchOf } from './grpc-path.ts';
 import type { ListenerTls, UpstreamTls } from './secrets.ts';
 import type {
   FilterConfig,
@@ -15,6 +16,9 @@ import type {
   RuleConfig,
   ServiceConfig,
   Snapshot,
+  TcpRouteConfig,
+  TimeoutsConfig,
+  TlsRouteConfig,
 } from './snapshot.ts';
 
 export type Rendered = Readonly<Record<string, unknown>>;
@@ -24,6 +28,8 @@ export function renderConfig(snapshot: Snapshot): Rendered {
   return {
     listeners: snapshot.listeners.map(listener),
     routes: snapshot.routes.map(route),
+    tlsRoutes: snapshot.tlsRoutes.map((config) => ({ ...l4Route(config), hostnames: config.hostnames })),
+    tcpRoutes: snapshot.tcpRoutes.map(l4Route),
     services: snapshot.services.map(service),
     ...node(snapshot.node),
   };
@@ -51,9 +57,16 @@ function listener(config: ListenerConfig): Rendered {
     address: address(config.host, config.port),
     protocol: config.protocol,
     ...given('tls', config.tls, listenerTls),
+    http2: config.http2,
     pathNormalization: config.pathNormalization,
     trustedHops: config.trustedHops,
-    timeouts: { header: formatDuration(config.headerTimeoutMs), idle: formatDuration(config.idleTimeoutMs) },
+    timeouts: {
+      header: formatDuration(config.headerTimeoutMs),
+      idle: formatDuration(config.idleTimeoutMs),
+      detect: formatDuration(config.detectTimeoutMs),
+      tunnelIdle: formatDuration(config.tunnelIdleTimeoutMs),
+      tunnelMax: formatDuration(config.tunnelMaxMs),
+    },
     limits: {
       maxHeaderBytes: config.maxHeaderBytes,
       maxRequestBytes: config.maxRequestBytes,
@@ -74,7 +87,7 @@ function listenerTls(tls: ListenerTls): Rendered {
 function route(config: RouteConfig): Rendered {
   return {
     name: config.name,
-    parentRefs: config.listeners.map((sectionName) => ({ sectionName })),
+    parentRefs: parentRefs(config.listeners),
     hostnames: config.hostnames,
     rules: config.rules.map(rule),
   };
@@ -83,9 +96,8 @@ function route(config: RouteConfig): Rendered {
 function rule(config: RuleConfig): Rendered {
   return {
     name: config.name,
-    matches: config.matches.map(({ path, method, headers, queryParams }) => ({
-      path,
-      ...given('method', method, same),
+    matches: config.matches.map(({ path, method, grpc, headers, queryParams }) => ({
+      ...(grpc ? { grpc: grpcMatchOf(path) } : { path, ...given('method', method, same) }),
       headers,
       queryParams,
     })),
@@ -95,11 +107,28 @@ function rule(config: RuleConfig): Rendered {
       weight: backend.weight,
       filters: backend.filters.map(filter),
     })),
-    timeouts: {
-      request: formatDuration(config.timeouts.requestMs),
-      backendRequest: formatDuration(config.timeouts.backendRequestMs),
-    },
+    timeouts: timeouts(config.timeouts),
     retry: retry(config.retry),
+  };
+}
+
+function l4Route(config: TlsRouteConfig | TcpRouteConfig): Rendered {
+  return {
+    name: config.name,
+    parentRefs: parentRefs(config.listeners),
+    backendRefs: config.backends.map(({ service: name, weight }) => ({ name, weight })),
+  };
+}
+
+function parentRefs(listeners: readonly string[]): Rendered[] {
+  return listeners.map((sectionName) => ({ sectionName }));
+}
+
+/** One that is not stated stays so: stated, it would hold for gRPC too. */
+function timeouts({ requestMs, backendRequestMs, grpcRequestMs }: TimeoutsConfig): Rendered {
+  return {
+    ...given('request', requestMs === grpcRequestMs ? requestMs : null, formatDuration),
+    backendRequest: formatDuration(backendRequestMs),
   };
 }
 
@@ -177,6 +206,12 @@ function service(config: ServiceConfig): Rendered {
     loadBalancer: config.loadBalancer,
     connectTimeout: formatDuration(config.connectTimeoutMs),
     idleTimeout: formatDuration(config.idleTimeoutMs),
+    maxConnectionAge: formatDuration(config.maxConnectionAgeMs),
+    http2: {
+      maxConcurrentStreams: config.http2.maxConcurrentStreams,
+      keepaliveInterval: formatDuration(config.http2.keepaliveIntervalMs),
+      keepaliveTimeout: formatDuration(config.http2.keepaliveTimeoutMs),
+    },
     circuitBreaker: config.circuitBreaker,
     retryBudget:
       budget === null
@@ -198,17 +233,21 @@ function service(config: ServiceConfig): Rendered {
     ...given(
       'healthCheck',
       config.healthCheck,
-      ({ host, intervalMs, timeoutMs, expectedStatuses, ...rest }) => ({
+      ({ grpc, path, host, intervalMs, timeoutMs, expectedStatuses, ...rest }) => ({
         ...rest,
+        ...(grpc === null ? { path, expectedStatuses: expectedStatuses.map(statusRange) } : { grpc }),
         ...given('host', host, same),
         interval: formatDuration(intervalMs),
         timeout: formatDuration(timeoutMs),
-        expectedStatuses: expectedStatuses.map(([low, high]) => (low === high ? low : `${low}-${high}`)),
       }),
     ),
     ...given('tls', config.tls, upstreamTls),
     panicThreshold: config.panicThreshold,
   };
+}
+
+function statusRange([low, high]: readonly [number, number]): number | string {
+  return low === high ? low : `${low}-${high}`;
 }
 
 function upstreamTls(tls: UpstreamTls): Rendered {

@@ -13,6 +13,8 @@ export interface Snapshot {
   readonly listeners: readonly ListenerConfig[];
   /** In the order of the file, which breaks the last ties of route precedence. */
   readonly routes: readonly RouteConfig[];
+  readonly tlsRoutes: readonly TlsRouteConfig[];
+  readonly tcpRoutes: readonly TcpRouteConfig[];
   readonly services: readonly ServiceConfig[];
 }
 
@@ -45,20 +47,34 @@ export interface AccessLogConfig {
 
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
 
+/**
+ * `auto`: HTTP/1 and HTTP/2 told apart and, where a TLS or TCP route names the listener, these as well.
+ * `tls`: passed through by SNI. `tcp`: bytes, and nothing is waited for, so that a server may speak first.
+ */
+export type ListenerProtocol = 'auto' | 'http' | 'http2' | 'tls' | 'tcp';
+
 export interface ListenerConfig {
   readonly name: string;
   /** An IP address without brackets; empty: every address, IPv6 and IPv4, as `net.listen` takes it. */
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly protocol: 'auto' | 'http';
+  readonly protocol: ListenerProtocol;
   readonly tls: ListenerTls | null;
+  /** Streams that a client may have open on one connection. */
+  readonly http2: { readonly maxConcurrentStreams: number };
   readonly pathNormalization: PathNormalization;
   /** Proxies in front of this one whose `x-forwarded-for` entries are believed; 0: none. */
   readonly trustedHops: number;
   readonly headerTimeoutMs: number;
   /** Between requests, and while no byte moves in either direction of a request. 0: off. */
   readonly idleTimeoutMs: number;
+  /** How long an `auto` listener with a TCP route waits for a first byte; then it is TCP. 0: for ever. */
+  readonly detectTimeoutMs: number;
+  /** A WebSocket or TCP connection without a byte either way ends after this. 0: off. */
+  readonly tunnelIdleTimeoutMs: number;
+  /** The longest that a WebSocket or TCP connection lives. 0: off. */
+  readonly tunnelMaxMs: number;
   readonly maxHeaderBytes: number;
   /** Largest request body; 0: no bound (bodies stream, so none is needed for memory). */
   readonly maxRequestBytes: number;
@@ -81,14 +97,27 @@ export interface RuleConfig {
   readonly matches: readonly MatchConfig[];
   readonly filters: readonly FilterConfig[];
   readonly backends: readonly BackendRef[];
-  readonly timeouts: { readonly requestMs: number; readonly backendRequestMs: number };
+  readonly timeouts: TimeoutsConfig;
   /** A rule that states none has Outboard's defaults: only what is provably unsent or idempotent. */
   readonly retry: RetryConfig;
+}
+
+/** 0: off. */
+export interface TimeoutsConfig {
+  readonly requestMs: number;
+  readonly backendRequestMs: number;
+  /**
+   * In place of `requestMs` for gRPC requests: what the rule states, else 0, because a default would cut
+   * streams; the request's own `grpc-timeout` then bounds it alone.
+   */
+  readonly grpcRequestMs: number;
 }
 
 export interface MatchConfig {
   readonly path: { readonly type: 'Exact' | 'PathPrefix' | 'RegularExpression'; readonly value: string };
   readonly method: string | null;
+  /** True: gRPC requests only (`isGrpc` of src/message). */
+  readonly grpc: boolean;
   readonly headers: readonly ValueMatch[];
   readonly queryParams: readonly ValueMatch[];
 }
@@ -100,10 +129,31 @@ export interface ValueMatch {
   readonly value: string;
 }
 
-export interface BackendRef {
+/** Connections that are passed through without an end of their TLS here. */
+export interface TlsRouteConfig {
+  readonly name: string;
+  /** Listener names, never empty: a route that states none has every `tls` listener. */
+  readonly listeners: readonly string[];
+  /** Server names (SNI): lower case; `*.` in front for wildcards; empty: every one, and none at all. */
+  readonly hostnames: readonly string[];
+  readonly backends: readonly WeightedService[];
+}
+
+/** The bytes of whole connections. At most one of a listener. */
+export interface TcpRouteConfig {
+  readonly name: string;
+  /** Listener names, never empty: a route that states none has every `tcp` listener. */
+  readonly listeners: readonly string[];
+  readonly backends: readonly WeightedService[];
+}
+
+export interface WeightedService {
   readonly service: string;
   /** 0 to 1,000,000; 0 takes no traffic. */
   readonly weight: number;
+}
+
+export interface BackendRef extends WeightedService {
   readonly filters: readonly FilterConfig[];
 }
 
@@ -142,7 +192,7 @@ export type PathModifier =
   | { readonly type: 'ReplaceFullPath'; readonly value: string }
   | { readonly type: 'ReplacePrefixMatch'; readonly value: string };
 
-/** Envoy's names; `gateway-error` is 502, 503, 504. */
+/** Envoy's names; `gateway-error` is 502, 503, 504. The last five are gRPC statuses, of response headers only. */
 export type RetryCondition =
   | '5xx'
   | 'gateway-error'
@@ -153,7 +203,12 @@ export type RetryCondition =
   | 'retriable-4xx'
   | 'retriable-status-codes'
   | 'retriable-headers'
-  | 'envoy-ratelimited';
+  | 'envoy-ratelimited'
+  | 'cancelled'
+  | 'deadline-exceeded'
+  | 'internal'
+  | 'resource-exhausted'
+  | 'unavailable';
 
 export interface RetryConfig {
   /** Retries after the first attempt; 0: never. */
@@ -186,11 +241,17 @@ export interface HeaderPresence {
   readonly value: string | null;
 }
 
+/**
+ * `http`: HTTP/1.1. `http2`, `grpc`: HTTP/2, by prior knowledge in plain and by ALPN over TLS. `auto`:
+ * HTTP/1.1 in plain, over TLS what ALPN says. `tcp`: bytes.
+ */
+export type ServiceProtocol = 'auto' | 'http' | 'http2' | 'grpc' | 'tcp';
+
 export interface ServiceConfig {
   readonly name: string;
   /** Place of its counts in the ledger; given by the supervisor, kept while the service lives. */
   readonly slot: number;
-  readonly protocol: 'auto' | 'http';
+  readonly protocol: ServiceProtocol;
   readonly endpoints: readonly EndpointConfig[];
   /** The name whose addresses the endpoints are; null: they are listed. For the supervisor and for people. */
   readonly dns: DnsTarget | null;
@@ -198,6 +259,9 @@ export interface ServiceConfig {
   readonly connectTimeoutMs: number;
   /** An idle upstream connection is closed after this. */
   readonly idleTimeoutMs: number;
+  /** A connection older than this takes no new request, and ends with its last one. 0: off. */
+  readonly maxConnectionAgeMs: number;
+  readonly http2: UpstreamHttp2Config;
   readonly circuitBreaker: CircuitBreakerConfig;
   readonly retryBudget: RetryBudgetConfig | null;
   readonly outlierDetection: OutlierConfig | null;
@@ -205,6 +269,15 @@ export interface ServiceConfig {
   readonly tls: UpstreamTls | null;
   /** Healthy share below which health and ejections are ignored, 0 to 100 (Envoy 50, Istio 0). */
   readonly panicThreshold: number;
+}
+
+export interface UpstreamHttp2Config {
+  /** Streams opened on one connection; the endpoint's own setting counts where it is lower. */
+  readonly maxConcurrentStreams: number;
+  /** Between two pings. 0: none. */
+  readonly keepaliveIntervalMs: number;
+  /** A connection whose ping is not answered by then is closed. */
+  readonly keepaliveTimeoutMs: number;
 }
 
 export interface DnsTarget {
@@ -259,6 +332,11 @@ export interface OutlierConfig {
 }
 
 export interface HealthCheckConfig {
+  /** grpc.health.v1 in place of a GET: `path` and `expectedStatuses` then say nothing. Null: HTTP. */
+  readonly grpc: {
+    /** What is asked about; empty: the server as a whole. */
+    readonly service: string;
+  } | null;
   readonly path: string;
   readonly host: string | null;
   readonly intervalMs: number;

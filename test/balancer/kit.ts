@@ -25,6 +25,8 @@ export function service(
     loadBalancer: { policy },
     connectTimeoutMs: 1_000,
     idleTimeoutMs: 60_000,
+    maxConnectionAgeMs: 0,
+    http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 5_000 },
     circuitBreaker: { maxConnections: 1_024, maxPendingRequests: 1_024, maxRequests: 1_024, maxRetries: 3 },
     retryBudget: null,
     outlierDetection: null,

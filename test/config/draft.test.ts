@@ -75,8 +75,12 @@ test('fills in every default', () => {
         tls: null,
         pathNormalization: 'BASE',
         trustedHops: 0,
+        http2: { maxConcurrentStreams: 100 },
         headerTimeoutMs: 10_000,
         idleTimeoutMs: 300_000,
+        detectTimeoutMs: 200,
+        tunnelIdleTimeoutMs: 3_600_000,
+        tunnelMaxMs: 0,
         maxHeaderBytes: 61_440,
         maxRequestBytes: 0,
         maxConnections: 20_000,
@@ -91,11 +95,17 @@ test('fills in every default', () => {
           {
             name: 'r/0',
             matches: [
-              { path: { type: 'PathPrefix', value: '/' }, method: null, headers: [], queryParams: [] },
+              {
+                path: { type: 'PathPrefix', value: '/' },
+                method: null,
+                grpc: false,
+                headers: [],
+                queryParams: [],
+              },
             ],
             filters: [],
             backends: [{ service: 's', weight: 1, filters: [] }],
-            timeouts: { requestMs: 15_000, backendRequestMs: 0 },
+            timeouts: { requestMs: 15_000, backendRequestMs: 0, grpcRequestMs: 0 },
             retry: {
               attempts: 2,
               retryOn: [],
@@ -112,6 +122,8 @@ test('fills in every default', () => {
         ],
       },
     ],
+    tlsRoutes: [],
+    tcpRoutes: [],
     services: [
       {
         name: 's',
@@ -121,6 +133,8 @@ test('fills in every default', () => {
         loadBalancer: { policy: 'least-request' },
         connectTimeoutMs: 1000,
         idleTimeoutMs: 60_000,
+        maxConnectionAgeMs: 0,
+        http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 5_000 },
         circuitBreaker: { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 },
         retryBudget: { percent: 20, intervalMs: 10_000, minCount: 10, minIntervalMs: 1000 },
         outlierDetection: null,
@@ -152,7 +166,7 @@ test('reads every section, and names secrets by the file of the certificate', ()
     clientAuth: 'request',
     clientCa: 'file:/etc/outboard/clients.pem',
     minProtocolVersion: 'TLSv1_3',
-    alpn: ['http/1.1'],
+    alpn: ['h2', 'http/1.1'],
   });
   assert.deepEqual(routes[0]?.hostnames, ['cart.shop', '*.cart.shop']);
   assert.equal(routes[0]?.rules[0]?.name, 'main');

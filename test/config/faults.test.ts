@@ -1,14 +1,4 @@
-import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { formatFault } from '../../src/config/load/index.ts';
-import { faultsOf } from './kit.ts';
-
-/** A snippet with a ¦ in front of each place where a fault stands, and the faults, in parts that have to appear. */
-interface Case {
-  readonly name: string;
-  readonly yaml: string;
-  readonly faults: readonly (readonly [path: string, expected: string, cure: string])[];
-}
+import { type FaultCase, tellsFaults, tellsWarnings, type WarningCase } from './fault-cases.ts';
 
 const LISTENER = 'listeners: [{ name: web, address: ":8080" }]\n';
 const service = (fields: string) =>
@@ -18,7 +8,7 @@ const rule = (fields: string) =>
 const match = (fields: string) => rule(`matches: [{ ${fields} }]`);
 const path = (type: string, value: string) => match(`path: { type: ${type}, value: ¦'${value}' }`);
 
-const CASES: readonly Case[] = [
+const CASES: readonly FaultCase[] = [
   // Shape.
   {
     name: 'an unknown key that is nearly right',
@@ -87,9 +77,9 @@ const CASES: readonly Case[] = [
     faults: [['circuitBreaker.maxRequests', 'from 1 to 2147483647', 'write 2147483647']],
   },
   {
-    name: 'a protocol that is still to come, said plainly',
-    yaml: service('protocol: ¦grpc'),
-    faults: [['services[0].protocol', 'one of auto, http', 'not supported yet']],
+    name: 'a policy that is still to come, said plainly',
+    yaml: service('loadBalancer: { policy: ¦maglev }'),
+    faults: [['loadBalancer.policy', 'one of least-request', 'not supported yet']],
   },
   {
     name: 'a percentage in quotes without its sign',
@@ -202,7 +192,7 @@ const CASES: readonly Case[] = [
       ['[a', 'missing closing ]', 're2'],
     ] as const
   ).map(
-    ([pattern, expected, cure]): Case => ({
+    ([pattern, expected, cure]): FaultCase => ({
       name: `the regular expression ${pattern}`,
       yaml: path('RegularExpression', pattern),
       faults: [['matches[0].path.value', expected, cure]],
@@ -220,7 +210,7 @@ const CASES: readonly Case[] = [
       ['/a#b', 'fragment'],
     ] as const
   ).map(
-    ([value, cure]): Case => ({
+    ([value, cure]): FaultCase => ({
       name: `the path ${value}`,
       yaml: path('PathPrefix', value),
       faults: [['matches[0].path.value', 'a normalised path', cure]],
@@ -267,37 +257,9 @@ const CASES: readonly Case[] = [
   },
 ];
 
-for (const { name, yaml, faults } of CASES) {
-  test(`tells ${name}`, () => {
-    const found = faultsOf(yaml.replaceAll('¦', ''));
-    const shown = found.map(formatFault).join('\n');
-    assert.deepEqual(
-      found.map((fault) => `${fault.line}:${fault.column}`),
-      placesIn(yaml),
-      shown,
-    );
-    assert.equal(found.length, faults.length, shown);
-    faults.forEach(([faultPath, expected, cure], i) => {
-      const fault = found[i];
-      assert.equal(fault?.severity, 'error', shown);
-      assert.ok(fault?.path.endsWith(faultPath), `${fault?.path} should end with ${faultPath}\n${shown}`);
-      assert.ok(fault?.expected.includes(expected), `"${fault?.expected}" should hold "${expected}"`);
-      assert.ok((fault?.cure ?? '').includes(cure), `"${fault?.cure}" should hold "${cure}"`);
-    });
-  });
-}
+tellsFaults(CASES);
 
-/** `line:column` of each mark in the text without marks. */
-function placesIn(marked: string): string[] {
-  return marked.split('\n').flatMap((line, row) =>
-    line
-      .split('¦')
-      .slice(0, -1)
-      .map((_, i, parts) => `${row + 1}:${parts.slice(0, i + 1).join('').length + 1}`),
-  );
-}
-
-const WARNINGS: readonly (readonly [name: string, yaml: string, path: string, expected: string])[] = [
+const WARNINGS: readonly WarningCase[] = [
   [
     'weights that are all 0',
     rule('').replace('[{ name: s }]', '[{ name: s, weight: 0 }]'),
@@ -339,12 +301,4 @@ const WARNINGS: readonly (readonly [name: string, yaml: string, path: string, ex
   ['an admin address open to all', `${rule('')}admin: { address: ":15000" }\n`, 'admin.address', 'loopback'],
 ];
 
-for (const [name, yaml, at, expected] of WARNINGS) {
-  test(`warns of ${name} and accepts it`, () => {
-    const found = faultsOf(yaml);
-    assert.equal(found.length, 1, found.map(formatFault).join('\n'));
-    assert.equal(found[0]?.severity, 'warning');
-    assert.ok(found[0]?.path.endsWith(at), found[0]?.path);
-    assert.ok(found[0]?.expected.includes(expected), found[0]?.expected);
-  });
-}
+tellsWarnings(WARNINGS);

@@ -60,6 +60,9 @@ export function randomConfig(random: (below: number) => number): Record<string, 
               weight: 1 + random(3),
             })),
           }),
+      ...maybe('protocol', ['auto', 'http', 'http2', 'grpc'][random(4)]),
+      ...maybe('maxConnectionAge', '5m'),
+      ...maybe('http2', { maxConcurrentStreams: 1 + random(200), keepaliveInterval: `${random(9)}s` }),
       ...maybe('connectTimeout', `${1 + random(4000)}ms`),
       ...maybe('retryBudget', random(2) === 0 ? 'off' : { percent: random(100) }),
       ...maybe('outlierDetection', { consecutive5xxErrors: random(9), baseEjectionTime: '20s' }),
@@ -71,14 +74,33 @@ export function randomConfig(random: (below: number) => number): Record<string, 
   );
   const backends = () =>
     services.length === 0 ? [] : [{ name: services[random(services.length)]?.name, weight: 1 + random(9) }];
+  const l4 = random(2) === 0;
+  const bytes = [{ name: 'bytes', weight: 1 + random(9) }];
   return {
     listeners: [
       { name: 'first', address: `127.0.0.1:${1000 + random(3)}` },
       ...some(
-        (i) => ({ name: `l${i}`, address: `[::1]:${2000 + i}`, ...maybe('trustedHops', random(3)) }),
+        (i) => ({
+          name: `l${i}`,
+          address: `[::1]:${2000 + i}`,
+          ...maybe('protocol', ['http', 'http2'][random(2)]),
+          ...maybe('trustedHops', random(3)),
+          ...maybe('timeouts', { detect: `${random(900)}ms`, tunnelIdle: '1m', tunnelMax: '9h' }),
+        }),
         4,
       ),
+      ...(l4 ? [{ name: 'pass', address: ':3000', protocol: 'tls' }] : []),
+      ...(l4 ? [{ name: 'db', address: ':3001', protocol: 'tcp' }] : []),
     ],
+    tlsRoutes: l4
+      ? some(
+          (i) => ({ name: `t${i}`, hostnames: [`t${i}.shop`, `*.t${i}.shop`], backendRefs: bytes }),
+          6,
+        ).concat({ name: 'rest', hostnames: [], backendRefs: bytes })
+      : [],
+    tcpRoutes: l4
+      ? [{ name: 'db', ...maybe('parentRefs', [{ sectionName: 'db' }]), backendRefs: bytes }]
+      : [],
     routes: some(
       (i) => ({
         name: `r${i}`,
@@ -87,8 +109,9 @@ export function randomConfig(random: (below: number) => number): Record<string, 
         rules: Array.from({ length: 1 + random(3) }, () => ({
           matches: [
             {
-              path: { type: 'PathPrefix', value: `/p${random(9)}` },
-              ...maybe('method', 'GET'),
+              ...(random(5) === 0
+                ? { grpc: { service: `a.B${random(9)}` } }
+                : { path: { type: 'PathPrefix', value: `/p${random(9)}` }, ...maybe('method', 'GET') }),
               ...maybe('headers', [{ name: 'X-Env', value: 'prod' }]),
               ...maybe('queryParams', [{ type: 'RegularExpression', name: 'q', value: 'a+' }]),
             },
@@ -107,7 +130,7 @@ export function randomConfig(random: (below: number) => number): Record<string, 
       }),
       8,
     ),
-    services,
+    services: [...services, ...(l4 ? [{ name: 'bytes', protocol: 'tcp', dns: 'db.local:1' }] : [])],
     ...maybe('workers', 1 + random(8)),
     ...maybe('accessLog', { path: random(2) === 0 ? 'stdout' : 'log/access.json' }),
     ...maybe('tracing', { sampling: `${random(1000) / 10}%`, otlp: { endpoint: 'http://127.0.0.1:4318' } }),

@@ -71,6 +71,7 @@ export class ScriptedProbe {
 }
 
 export const CHECK: HealthCheckConfig = {
+  grpc: null,
   path: '/healthz',
   host: null,
   intervalMs: 5_000,
@@ -95,6 +96,8 @@ export function service(
     loadBalancer: { policy: 'least-request' },
     connectTimeoutMs: 1_000,
     idleTimeoutMs: 60_000,
+    maxConnectionAgeMs: 0,
+    http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 5_000 },
     circuitBreaker: { maxConnections: 8, maxPendingRequests: 8, maxRequests: 8, maxRetries: 3 },
     retryBudget: null,
     outlierDetection: null,

@@ -30,6 +30,8 @@ export interface MatchSketch {
   /** `/a` is a prefix, `= /a` exact, `~ a.*` a regular expression. */
   path?: string;
   method?: string;
+  /** gRPC requests only. */
+  grpc?: boolean;
   /** `name: value`, or `name ~ expression`. */
   headers?: string[];
   /** `name=value`, or `name~expression`. */
@@ -51,7 +53,7 @@ export function rule(sketch: RuleSketch): RuleConfig {
     matches: (sketch.matches ?? [{}]).map(match),
     filters: sketch.filters ?? [],
     backends: sketch.backends ?? [{ service: 'backend', weight: 1, filters: [] }],
-    timeouts: { requestMs: 15_000, backendRequestMs: 0 },
+    timeouts: { requestMs: 15_000, backendRequestMs: 0, grpcRequestMs: 0 },
     retry: {
       attempts: 2,
       retryOn: [],
@@ -76,6 +78,7 @@ export function match(sketch: MatchSketch): MatchConfig {
         ? { type: 'RegularExpression', value: path.slice(2) }
         : { type: 'PathPrefix', value: path },
     method: sketch.method ?? null,
+    grpc: sketch.grpc ?? false,
     headers: (sketch.headers ?? []).map((text) => valueMatch(text, ': ', ' ~ ')),
     queryParams: (sketch.query ?? []).map((text) => valueMatch(text, '=', '~')),
   };
@@ -89,7 +92,15 @@ function valueMatch(text: string, equals: string, like: string): MatchConfig['he
 }
 
 export function snapshot(routes: readonly RouteConfig[], listeners: readonly string[] = ['web']): Snapshot {
-  return { version: 1, node: NODE, listeners: listeners.map(listener), routes, services: [] };
+  return {
+    version: 1,
+    node: NODE,
+    listeners: listeners.map(listener),
+    routes,
+    tlsRoutes: [],
+    tcpRoutes: [],
+    services: [],
+  };
 }
 
 /** `GET /path` or `/path`, headers as `name: value`. */
@@ -127,6 +138,10 @@ function listener(name: string, index: number): ListenerConfig {
     trustedHops: 0,
     headerTimeoutMs: 10_000,
     idleTimeoutMs: 300_000,
+    http2: { maxConcurrentStreams: 100 },
+    detectTimeoutMs: 200,
+    tunnelIdleTimeoutMs: 3_600_000,
+    tunnelMaxMs: 0,
     maxHeaderBytes: 61_440,
     maxRequestBytes: 0,
     maxConnections: 1_000,

@@ -3,13 +3,14 @@ import { test } from 'node:test';
 import type { RouteConfig } from '../../src/config/index.ts';
 import { compileRouter } from '../../src/dataplane/router/index.ts';
 import { CASES } from './cases.ts';
+import { GRPC_CASES } from './grpc-cases.ts';
 import { type MatchSketch, prepared, type RouteSketch, request, route, snapshot } from './kit.ts';
 import { referenceMatch } from './reference.ts';
 import { below, freshSeed, oneOf, type Random, seeded } from './seeded.ts';
 
 const LISTENERS = ['web', 'tls', 'third'];
 
-for (const { about, routes, requests } of CASES) {
+for (const { about, routes, requests } of [...CASES, ...GRPC_CASES]) {
   test(about, () => {
     const config = snapshot(routes.map(route), LISTENERS);
     const router = compileRouter(config, null, () => null);
@@ -78,6 +79,7 @@ function randomMatch(random: Random): MatchSketch {
     sketch.path = `~ ${oneOf(random, ['/a.*', '/(a|b)/?', '/[ab]+/.*', '/ab?/c.d', '.*'])}`;
   else if (kind < 0.9) sketch.path = path;
   if (random() < 0.3) sketch.method = oneOf(random, ['GET', 'POST']);
+  if (random() < 0.2) sketch.grpc = true;
   if (random() < 0.4) sketch.headers = some(random, ['x: 1', 'y: 2', 'z ~ [0-9]'], 2);
   if (random() < 0.3) sketch.query = some(random, ['q=1', 'r=2', 's~[0-9]'], 2);
   return sketch;
@@ -86,6 +88,8 @@ function randomMatch(random: Random): MatchSketch {
 function randomRequest(random: Random) {
   const query = random() < 0.5 ? `?${some(random, ['q=1', 'q=2', 'r=2', 's=3', 's=x'], 3).join('&')}` : '';
   const headers = some(random, ['x: 1', 'X: 2', 'y: 2', 'z: 3', 'z: x'], 3);
+  if (random() < 0.4)
+    headers.push(`content-type: application/${oneOf(random, ['grpc', 'grpc+proto', 'grpc-web', 'json'])}`);
   return request(
     `${oneOf(random, ['GET', 'POST'])} ${randomPath(random)}${query}`,
     oneOf(random, HOSTS),

@@ -56,6 +56,7 @@ function collect(
           match.method === null ? 0 : 1,
           match.headers.length,
           match.queryParams.length,
+          match.grpc ? 1 : 0,
           -routeIndex,
           -ruleIndex,
         ],
@@ -69,6 +70,7 @@ function matchHolds(match: MatchConfig, head: RequestHead, path: string, query: 
   return (
     pathHolds(match.path.type, match.path.value, path) &&
     (match.method === null || match.method === head.method) &&
+    (!match.grpc || /^application\/grpc($|[+;])/.test(head.headers.get('content-type') ?? '')) &&
     match.headers.every((test) => {
       const value = test.name === 'host' ? head.authority : head.headers.getAll(test.name);
       return value !== undefined && valueHolds(test.type, test.value, value);

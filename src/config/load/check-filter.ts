@@ -1,11 +1,14 @@
 /** Checks of meaning for filters: one field per type, and combinations that Gateway API rules out. */
+import { grpcPath } from '../grpc-path.ts';
 import type { CheckContext } from './context.ts';
 import { FILTER_FIELDS, type FilterFields, type PathModifierFields } from './filter-schema.ts';
 import type { RuleFields } from './route-schema.ts';
 import type { Path } from './source-text.ts';
 
 export function checkFilters(rule: RuleFields, path: Path, context: CheckContext): void {
-  const prefixOnly = rule.matches.every((match) => match.path.type === 'PathPrefix');
+  const prefixOnly = rule.matches.every(
+    ({ grpc, path }) => (grpc === undefined ? path : grpcPath(grpc)).type === 'PathPrefix',
+  );
   checkList(rule.filters, [...path, 'filters'], prefixOnly, context);
   const types = new Set(rule.filters.map((filter) => filter.type));
   for (const pair of EXCLUSIVE)

@@ -21,6 +21,7 @@ export function checkNode(config: ConfigFields, context: CheckContext): void {
       found: `${listeners.length}`,
     });
   listeners.forEach((listener, i) => {
+    checkProtocol(listener, ['listeners', i], context);
     checkTls(listener, ['listeners', i, 'tls'], context);
   });
   checkAddresses(config, context);
@@ -32,6 +33,28 @@ export function checkNode(config: ConfigFields, context: CheckContext): void {
       severity: 'warning',
       expected: 'a loopback address',
       cure: 'whoever reaches the management server can drain the proxy and read its configuration; use 127.0.0.1',
+    });
+}
+
+function checkProtocol({ protocol, tls, http2 }: ListenerFields, path: Path, context: CheckContext): void {
+  if (protocol === 'tls' && tls !== undefined)
+    context.fault({
+      path: [...path, 'tls'],
+      expected: 'no tls section beside protocol: tls',
+      found: 'one',
+      cure: 'TLS is passed through by its server name; write protocol: auto to end it here',
+    });
+  if (
+    protocol !== 'auto' &&
+    protocol !== 'http2' &&
+    http2.maxConcurrentStreams !== LIMITS.http2ConcurrentStreams
+  )
+    context.fault({
+      path: [...path, 'http2'],
+      severity: 'warning',
+      expected: 'protocol: auto or http2 beside http2',
+      found: `protocol: ${protocol}`,
+      cure: 'it says nothing here; remove it, or correct the protocol',
     });
 }
 

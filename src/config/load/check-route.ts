@@ -4,14 +4,16 @@
  */
 import { LIMITS } from '../../base/index.ts';
 import { checkFilters } from './check-filter.ts';
+import { checkGrpcMatch } from './check-grpc.ts';
 import type { CheckContext } from './context.ts';
 import { regexFault } from './regex.ts';
 import type { RouteFields, RuleFields } from './route-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { Path } from './source-text.ts';
 import { nearest } from './suggest.ts';
+import { carriesHttp, type RouteTargets } from './targets.ts';
 
-export function checkRoutes(config: ConfigFields, context: CheckContext): void {
+export function checkRoutes(config: ConfigFields, targets: RouteTargets, context: CheckContext): void {
   const { routes } = config;
   if (routes.length > LIMITS.routes)
     context.fault({
@@ -19,29 +21,39 @@ export function checkRoutes(config: ConfigFields, context: CheckContext): void {
       expected: `at most ${LIMITS.routes} routes`,
       found: `${routes.length}`,
     });
-  if (routes.length === 0)
+  const l4 = [...config.tlsRoutes, ...config.tcpRoutes].flatMap((route) => route.parentRefs);
+  const passed = new Set(l4.map(({ sectionName }) => sectionName));
+  const awaitsHttp = config.listeners.some((at) => carriesHttp(at) && !passed.has(at.name));
+  if (routes.length === 0 && awaitsHttp)
     context.faultIfWhole({
       path: ['routes'],
       severity: 'warning',
       expected: 'at least one route',
       cure: 'without one, every request gets 404 (flag NR)',
     });
-  const unbudgeted = new Set(config.services.filter((s) => s.retryBudget === 'off').map((s) => s.name));
   routes.forEach((route, i) => {
-    checkRoute(route, ['routes', i], unbudgeted, context);
+    checkRoute(route, ['routes', i], targets, context);
   });
 }
 
-/** `unbudgeted`: services whose retry budget is off. */
 export function checkRoute(
   route: RouteFields,
   path: Path,
-  unbudgeted: ReadonlySet<string>,
+  targets: RouteTargets,
   context: CheckContext,
 ): void {
   route.parentRefs.forEach(({ sectionName }, j) => {
     const at = [...path, 'parentRefs', j, 'sectionName'];
     checkReference(context, at, 'listener', sectionName, context.listenerNames);
+    const listener = targets.listeners.get(sectionName);
+    if (listener === undefined || carriesHttp(listener)) return;
+    const { protocol } = listener;
+    context.fault({
+      path: at,
+      expected: 'a listener that carries HTTP',
+      found: `"${sectionName}", of protocol ${protocol}`,
+      cure: `write a ${protocol.toUpperCase()} route (${protocol}Routes) for it, or give the listener protocol: auto`,
+    });
   });
   if (route.rules.length === 0)
     context.faultIfWhole({
@@ -50,11 +62,11 @@ export function checkRoute(
       cure: 'add one: - backendRefs: [{ name: SERVICE }]',
     });
   route.rules.forEach((rule, j) => {
-    checkRule(rule, [...path, 'rules', j], unbudgeted, context);
+    checkRule(rule, [...path, 'rules', j], targets, context);
   });
 }
 
-function checkReference(
+export function checkReference(
   context: CheckContext,
   path: Path,
   kind: 'listener' | 'service',
@@ -73,28 +85,29 @@ function checkReference(
   });
 }
 
-function checkRule(
-  rule: RuleFields,
-  path: Path,
-  unbudgeted: ReadonlySet<string>,
-  context: CheckContext,
-): void {
+function checkRule(rule: RuleFields, path: Path, targets: RouteTargets, context: CheckContext): void {
   rule.matches.forEach((match, i) => {
     checkMatch(match, [...path, 'matches', i], context);
   });
   checkFilters(rule, path, context);
-  checkBackends(rule, path, context);
-  const { request, backendRequest } = rule.timeouts;
+  checkBackends(rule, path, targets, context);
+  const { backendRequest } = rule.timeouts;
+  const request = rule.timeouts.request ?? (grpcOnly(rule) ? 0 : LIMITS.requestTimeoutMs);
   if (request > 0 && backendRequest > request)
     context.faultIfWhole({
       path: [...path, 'timeouts', 'backendRequest'],
       expected: `at most timeouts.request, ${request}ms`,
       cure: "one attempt can't take longer than the whole request; raise request, which counts retries in",
     });
-  checkRetry(rule, path, unbudgeted, context);
+  checkRetry(rule, path, targets, context);
 }
 
-function checkBackends(rule: RuleFields, path: Path, context: CheckContext): void {
+/** For gRPC the request has no timeout by default. */
+function grpcOnly({ matches }: RuleFields): boolean {
+  return matches.length > 0 && matches.every((match) => match.grpc !== undefined);
+}
+
+function checkBackends(rule: RuleFields, path: Path, targets: RouteTargets, context: CheckContext): void {
   const at = [...path, 'backendRefs'];
   const answers = rule.filters.find((f) => f.type === 'RequestRedirect' || f.type === 'DirectResponse');
   const { backendRefs } = rule;
@@ -121,15 +134,17 @@ function checkBackends(rule: RuleFields, path: Path, context: CheckContext): voi
     });
   backendRefs.forEach(({ name }, i) => {
     checkReference(context, [...at, i, 'name'], 'service', name, context.serviceNames);
+    if (targets.tcp.has(name))
+      context.fault({
+        path: [...at, i, 'name'],
+        expected: 'a service that speaks HTTP',
+        found: `"${name}", of protocol tcp`,
+        cure: 'write a TCP route (tcpRoutes) to it, or correct the protocol of the service',
+      });
   });
 }
 
-function checkRetry(
-  rule: RuleFields,
-  path: Path,
-  unbudgeted: ReadonlySet<string>,
-  context: CheckContext,
-): void {
+function checkRetry(rule: RuleFields, path: Path, targets: RouteTargets, context: CheckContext): void {
   const { retry } = rule;
   const at = [...path, 'retry'];
   const warn = (key: string, expected: string, cure: string) =>
@@ -144,7 +159,7 @@ function checkRetry(
       expected: 'at least base',
       cure: 'raise max, or lower base',
     });
-  const free = rule.backendRefs.find(({ name }) => unbudgeted.has(name));
+  const free = rule.backendRefs.find(({ name }) => targets.unbudgeted.has(name));
   if (retry.attempts > MANY_ATTEMPTS && free !== undefined)
     warn(
       'attempts',
@@ -158,6 +173,7 @@ const MANY_ATTEMPTS = 3;
 type MatchFields = RuleFields['matches'][number];
 
 function checkMatch(match: MatchFields, path: Path, context: CheckContext): void {
+  checkGrpcMatch(match, path, context);
   if (match.path.type === 'RegularExpression')
     checkRegex(match.path.value, [...path, 'path', 'value'], context);
   else checkPath(match.path.value, [...path, 'path', 'value'], context);

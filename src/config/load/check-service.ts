@@ -28,6 +28,7 @@ export function checkServices(config: ConfigFields, context: CheckContext): void
 
 export function checkService(service: ServiceFields, path: Path, context: CheckContext): void {
   checkEndpoints(service, path, context);
+  checkHttp2(service, path, context);
   checkRetries(service, path, context);
   checkOutlier(service, path, context);
   checkHealth(service, path, context);
@@ -114,10 +115,35 @@ function checkOutlier(service: ServiceFields, path: Path, context: CheckContext)
     });
 }
 
+/** Does the endpoint ever hear HTTP/2? */
+function speaksHttp2({ protocol, tls }: ServiceFields): boolean {
+  return protocol === 'http2' || protocol === 'grpc' || (protocol === 'auto' && tls !== undefined);
+}
+
+const HTTP2_PROTOCOLS = 'protocol: http2 or grpc, or auto with a tls section,';
+
+function checkHttp2(service: ServiceFields, path: Path, context: CheckContext): void {
+  const { maxConcurrentStreams, keepaliveInterval, keepaliveTimeout } = service.http2;
+  const stated =
+    maxConcurrentStreams !== LIMITS.http2ConcurrentStreams ||
+    keepaliveInterval !== 0 ||
+    keepaliveTimeout !== LIMITS.keepaliveTimeoutMs;
+  if (stated && !speaksHttp2(service))
+    context.faultIfWhole({
+      path: [...path, 'http2'],
+      severity: 'warning',
+      expected: `${HTTP2_PROTOCOLS} beside http2`,
+      found: `protocol: ${service.protocol}`,
+      cure: 'it says nothing here; remove it, or correct the protocol',
+    });
+}
+
 function checkHealth(service: ServiceFields, path: Path, context: CheckContext): void {
   const { healthCheck: check } = service;
   if (check === undefined) return;
   const at = [...path, 'healthCheck'];
+  if (check.grpc === undefined) checkHttpHealth(service, at, context);
+  else checkGrpcHealth(service, at, context);
   if (check.timeout > check.interval)
     context.faultIfWhole({
       path: [...at, 'timeout'],
@@ -130,6 +156,46 @@ function checkHealth(service: ServiceFields, path: Path, context: CheckContext):
       path: [...at, 'expectedStatuses'],
       expected: 'at least one status',
       cure: 'write [200], or remove it',
+    });
+}
+
+function checkHttpHealth({ protocol }: ServiceFields, path: Path, context: CheckContext): void {
+  const cure = {
+    grpc: 'gRPC servers seldom answer GET: use healthCheck: { grpc: {} }',
+    tcp: 'checks over TCP are not supported yet; remove it unless the endpoints answer GET as well',
+  };
+  if (protocol === 'grpc' || protocol === 'tcp')
+    context.faultIfWhole({
+      path,
+      severity: 'warning',
+      expected: 'endpoints that answer GET',
+      found: `protocol: ${protocol}`,
+      cure: cure[protocol],
+    });
+}
+
+/** `path` is that of the check. */
+function checkGrpcHealth(service: ServiceFields, path: Path, context: CheckContext): void {
+  const { healthCheck: check } = service;
+  const [range, ...more] = check?.expectedStatuses ?? [];
+  const statuses = more.length > 0 || range?.[0] !== 200 || range[1] !== 200;
+  // What says the same as its default contradicts nothing.
+  for (const [key, stated] of [
+    ['path', check?.path !== '/'],
+    ['expectedStatuses', statuses],
+  ] as const)
+    if (stated)
+      context.faultIfWhole({
+        path: [...path, key],
+        expected: `no ${key} beside grpc`,
+        cure: 'grpc.health.v1 is asked and SERVING is a success; remove one of the two',
+      });
+  if (!speaksHttp2(service))
+    context.faultIfWhole({
+      path: [...path, 'grpc'],
+      expected: `${HTTP2_PROTOCOLS} beside a gRPC health check`,
+      found: `protocol: ${service.protocol}`,
+      cure: 'write protocol: grpc in the service; gRPC is HTTP/2',
     });
 }
 

@@ -21,6 +21,8 @@ export interface CheckContext {
   fault(spec: FaultSpec): void;
   /** Unless something was cut out at or below `path`, or out of the mapping or list around it. */
   faultIfWhole(spec: FaultSpec): void;
+  /** Whether nothing was cut out there: for a fault in one place of what is missing in another. */
+  whole(path: Path): boolean;
   /** Line of a path, for "first used in line …". */
   lineOf(path: Path): number;
   /** Every name in the file, also of members that were cut. */

@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { LIMITS } from '../../base/index.ts';
 import type { ConfigDraft } from '../draft.ts';
+import { checkL4Routes } from './check-l4-route.ts';
 import { checkNode } from './check-node.ts';
 import { checkRoutes } from './check-route.ts';
 import { checkServices } from './check-service.ts';
@@ -15,7 +16,8 @@ import type { CheckContext, FaultSpec } from './context.ts';
 import { type Fault, pathText } from './fault.ts';
 import { type ConfigFields, configSchema } from './schema.ts';
 import { type Shaped, type ShapeIssue, shape } from './shape.ts';
-import { readSource, type SourceText } from './source-text.ts';
+import { type Path, readSource, type SourceText } from './source-text.ts';
+import { factsOf, RouteTargets } from './targets.ts';
 import { toDraft } from './to-draft.ts';
 import { unknownKeyWords } from './unknown-key.ts';
 
@@ -53,7 +55,7 @@ export function loadConfig(text: string | Uint8Array, file: string, options: Loa
   }
   const listenerNames = uniqueNames('listeners', source, file, faults);
   const serviceNames = uniqueNames('services', source, file, faults);
-  uniqueNames('routes', source, file, faults);
+  for (const list of ['routes', 'tlsRoutes', 'tcpRoutes']) uniqueNames(list, source, file, faults);
   const shaped = shape(configSchema, source.data);
   const complained = new Set(faults.map(placeKey));
   for (const issue of shaped.issues) {
@@ -71,7 +73,10 @@ export function loadConfig(text: string | Uint8Array, file: string, options: Loa
       readable: onceEach(options.fileReadable ?? fileReadable),
     };
     checkNode(shaped.value, context);
-    checkRoutes(shaped.value, context);
+    const targets = new RouteTargets(shaped.value.listeners);
+    for (const service of shaped.value.services) targets.add(factsOf(service));
+    checkRoutes(shaped.value, targets, context);
+    checkL4Routes(shaped.value, targets, context);
     checkServices(shaped.value, context);
     if (faults.every((fault) => fault.severity === 'warning')) {
       const draft = toDraft(shaped.value, resolvePath, processorsOf(options));
@@ -86,7 +91,7 @@ function reporter(
   source: SourceText,
   file: string,
   faults: Fault[],
-): Pick<CheckContext, 'fault' | 'faultIfWhole' | 'lineOf'> {
+): Pick<CheckContext, 'fault' | 'faultIfWhole' | 'whole' | 'lineOf'> {
   const fault = (spec: FaultSpec): void => {
     const path = shaped.inFile(spec.path);
     const place = source.placeOf(path);
@@ -101,11 +106,13 @@ function reporter(
       cure: spec.cure ?? null,
     });
   };
+  const whole = (path: Path): boolean => !shaped.cut(path, true) && !shaped.cut(path.slice(0, -1), false);
   return {
     fault,
     faultIfWhole(spec) {
-      if (!shaped.cut(spec.path, true) && !shaped.cut(spec.path.slice(0, -1), false)) fault(spec);
+      if (whole(spec.path)) fault(spec);
     },
+    whole,
     lineOf: (path) => source.placeOf(shaped.inFile(path)).line,
   };
 }

@@ -41,19 +41,36 @@ const listenerTls = z.strictObject({
     .describe('The oldest version accepted.'),
 });
 
+const LISTENER_PROTOCOLS = ['auto', 'http', 'http2', 'tls', 'tcp'] as const;
+
 export const listenerSchema = z.strictObject({
   name: objectName().describe('Unique among listeners; routes name it in parentRefs.'),
   address: listenAddress().describe('IP address and port; `:8080` is every address, port 0 any free port.'),
-  protocol: choice(['auto', 'http'], {
-    https: 'use auto, and a tls section',
-    http2: 'http2 is not supported yet; use auto',
-    h2: 'http2 is not supported yet; use auto',
-    tcp: 'tcp is not supported yet',
-    tls: 'TLS passed through is not supported yet; use auto, and a tls section to end TLS here',
+  protocol: choice(LISTENER_PROTOCOLS, {
+    https: 'use auto, and a tls section to end TLS here',
+    h2: 'use http2',
+    h2c: 'use http2',
+    grpc: 'use http2, or auto: gRPC is HTTP/2',
+    'grpc-web': 'use auto: gRPC-Web is HTTP, and translated',
+    websocket: 'use auto: a WebSocket begins as HTTP',
+    mysql: 'use tcp',
+    udp: 'UDP is not supported',
   })
     .prefault('auto')
-    .describe('What clients speak; auto is HTTP/1.1 and HTTP/1.0.'),
+    .describe(
+      'What clients speak. auto: HTTP/1 and HTTP/2 told apart and, where a TLS or TCP route names the listener, these too; http: HTTP/1 only; http2: HTTP/2 only; tls: passed through by server name; tcp: bytes, also where the server speaks first.',
+    ),
   tls: listenerTls.optional().describe('Ends TLS here. Absent: plain.'),
+  http2: z
+    .strictObject({
+      maxConcurrentStreams: integer({ min: 1, max: COUNT_MAX, unit: 'streams' })
+        .prefault(LIMITS.http2ConcurrentStreams)
+        .describe(
+          'Requests that a client may have open on one connection; one more is refused (REFUSED_STREAM).',
+        ),
+    })
+    .prefault({})
+    .describe('HTTP/2 with clients.'),
   pathNormalization: choice(['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'])
     .prefault('BASE')
     .describe("Istio's pathNormalization: what is done to a path before it is routed and sent on."),
@@ -68,6 +85,17 @@ export const listenerSchema = z.strictObject({
       idle: duration({ min: 0 })
         .prefault(formatDuration(LIMITS.downstreamIdleTimeoutMs))
         .describe('Without a request, and without a byte moving in one. 0s: off.'),
+      detect: duration({ min: 0 })
+        .prefault(formatDuration(LIMITS.detectTimeoutMs))
+        .describe(
+          'protocol auto, with a TCP route: a client silent for so long speaks TCP. 0s: waits for ever. For servers that speak first use protocol tcp, which waits for nothing.',
+        ),
+      tunnelIdle: duration({ min: 0 })
+        .prefault(formatDuration(LIMITS.tunnelIdleTimeoutMs))
+        .describe('WebSocket, TLS passed through and TCP: without a byte either way. 0s: off.'),
+      tunnelMax: duration({ min: 0 })
+        .prefault('0s')
+        .describe('The longest that a WebSocket, TLS or TCP connection is carried. 0s: off.'),
     })
     .prefault({})
     .describe('How long a client may take.'),

@@ -9,6 +9,7 @@ import { LineCounter } from 'yaml';
 import { LIMITS } from '../../base/index.ts';
 import type { ServiceDraft } from '../draft.ts';
 import type { RouteConfig } from '../snapshot.ts';
+import { checkL4Routes } from './check-l4-route.ts';
 import { checkNode } from './check-node.ts';
 import { checkRoute } from './check-route.ts';
 import { checkService } from './check-service.ts';
@@ -30,8 +31,9 @@ import { type ServiceFields, serviceSchema } from './service-schema.ts';
 import type { MemberList, Slice } from './slice.ts';
 import { decode, placeOfOffset, readSource } from './source-text.ts';
 import { offsetInText, type SplitText, splitText } from './split.ts';
+import { carriesHttp, factsOf, RouteTargets, type ServiceFacts } from './targets.ts';
 import { gatherSecrets, listenerDraft, nodeSettings, Secrets, serviceDraft } from './to-draft.ts';
-import { routeDraft } from './to-draft-route.ts';
+import { l4RouteDrafts, routeDraft } from './to-draft-route.ts';
 
 interface KnownRoute {
   readonly listeners: readonly string[];
@@ -41,9 +43,8 @@ interface KnownRoute {
 }
 
 interface KnownService {
-  readonly name: string;
+  readonly facts: ServiceFacts;
   readonly endpoints: number;
-  readonly unbudgeted: boolean;
   /** Null without TLS; the files that it names are looked for with every load. */
   readonly tls: ServiceFields | null;
   readonly draft: ServiceDraft;
@@ -80,7 +81,7 @@ export class ConfigLoader {
       try {
         const load = new LoadByMembers(split, this.known, this.file, this.options, this.resolvePath);
         const result = load.run();
-        this.known = load.found;
+        this.known = load.learned();
         return result;
       } catch (error) {
         if (!(error instanceof NotByMembers)) throw error;
@@ -91,10 +92,9 @@ export class ConfigLoader {
 }
 
 class LoadByMembers {
-  readonly found = {
+  private readonly found = {
     routes: new Map<string, KnownRoute>(),
     services: new Map<string, KnownService>(),
-    unbudgeted: new Set<string>(),
   };
   private readonly split: SplitText;
   private readonly known: Known;
@@ -107,6 +107,7 @@ class LoadByMembers {
   private readonly serviceNames = new Set<string>();
   private readonly routeNames = new Set<string>();
   private readonly withTls: ServiceFields[] = [];
+  private targets = new RouteTargets([]);
   private lines: LineCounter | null = null;
   private nodes = 0;
 
@@ -130,17 +131,28 @@ class LoadByMembers {
     if (rest.complaints.length > 0) throw new NotByMembers();
     const config = this.shapeRest(rest.data);
     for (const { name } of config.listeners) once(this.listenerNames, name);
+    for (const routes of [config.tlsRoutes, config.tcpRoutes]) {
+      const names = new Set<string>();
+      for (const { name } of routes) once(names, name);
+    }
+    this.targets = new RouteTargets(config.listeners);
     const secrets = new Secrets(this.resolvePath);
     const listeners = config.listeners.map((listener) => listenerDraft(listener, secrets));
     const services = this.services(secrets);
     const routes = this.routes();
     const whole: MemberSource = { data: rest.data, source: () => rest, prefix: [] };
     checkNode({ ...config, services: this.withTls }, this.contextOf(whole, 0));
+    checkL4Routes(config, this.targets, this.contextOf(whole, 0));
     // Half of it, because aliases count twice there.
     if (this.nodes > LIMITS.configNodes / 2) throw new NotByMembers();
     const node = nodeSettings(config, this.resolvePath, processorsOf(this.options));
-    const draft = { node, listeners, routes, services, secrets: secrets.files() };
+    const l4 = l4RouteDrafts(config);
+    const draft = { node, listeners, routes, ...l4, services, secrets: secrets.files() };
     return { ok: true, draft, warnings: inOrder(this.warnings) };
+  }
+
+  learned(): Known {
+    return { ...this.found, unbudgeted: this.targets.unbudgeted };
   }
 
   /** The rest is checked with its lists empty; a list that could not be split is not read here. */
@@ -169,8 +181,8 @@ class LoadByMembers {
         gatherSecrets(known.tls, secrets);
       }
       if (known) this.found.services.set(text, known);
-      once(this.serviceNames, service.name);
-      if (service.unbudgeted) this.found.unbudgeted.add(service.name);
+      once(this.serviceNames, service.facts.name);
+      this.targets.add(service.facts);
       if (service.tls) this.withTls.push(service.tls);
       endpoints += service.endpoints;
       this.nodes += service.nodes;
@@ -186,9 +198,8 @@ class LoadByMembers {
     const warnings = this.warnings.length;
     checkService(fields, ['services', i], this.contextOf(source, 2));
     const service = {
-      name: fields.name,
+      facts: factsOf(fields),
       endpoints: fields.endpoints?.length ?? 0,
-      unbudgeted: fields.retryBudget === 'off',
       tls: fields.tls === undefined ? null : fields,
       draft: serviceDraft(fields, secrets),
       nodes: measure(source.data, MEMBER_DEPTH).nodes,
@@ -199,7 +210,10 @@ class LoadByMembers {
   }
 
   private routes(): RouteConfig[] {
-    const { unbudgeted } = this.found;
+    const { unbudgeted, tcp } = this.targets;
+    const l4 = new Set(
+      [...this.targets.listeners.values()].flatMap((at) => (carriesHttp(at) ? [] : at.name)),
+    );
     // A route is warned of services whose budget is off: one more, and each is looked at again.
     const more = [...unbudgeted].some((name) => !this.known.unbudgeted.has(name));
     const known = more ? NOTHING.routes : this.known.routes;
@@ -213,6 +227,8 @@ class LoadByMembers {
         this.found.routes.set(text, route);
         allIn(route.listeners, this.listenerNames);
         allIn(route.services, this.serviceNames);
+        noneIn(route.listeners, l4);
+        noneIn(route.services, tcp);
       }
       once(this.routeNames, route.draft.name);
       this.nodes += route.nodes;
@@ -224,7 +240,7 @@ class LoadByMembers {
     const source = this.read(text, slice);
     const fields = shapeMember(routeSchema, source.data);
     const warnings = this.warnings.length;
-    checkRoute(fields, ['routes', i], this.found.unbudgeted, this.contextOf(source, 2));
+    checkRoute(fields, ['routes', i], this.targets, this.contextOf(source, 2));
     const draft = routeDraft(fields);
     const route = {
       listeners: draft.listeners,
@@ -267,6 +283,7 @@ class LoadByMembers {
     return {
       fault,
       faultIfWhole: fault,
+      whole: () => true,
       lineOf: () => 0,
       listenerNames: this.listenerNames,
       serviceNames: this.serviceNames,
@@ -288,6 +305,10 @@ function once(names: Set<string>, name: string): void {
 
 function allIn(names: readonly string[], known: ReadonlySet<string>): void {
   for (const name of names) if (!known.has(name)) throw new NotByMembers();
+}
+
+function noneIn(names: readonly string[], unfit: ReadonlySet<string>): void {
+  if (unfit.size > 0) for (const name of names) if (unfit.has(name)) throw new NotByMembers();
 }
 
 function linesOf(text: string): LineCounter {

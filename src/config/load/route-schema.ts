@@ -15,6 +15,16 @@ const matchType = () =>
     .prefault('Exact')
     .describe('RegularExpression has to match the whole value, in RE2 syntax.');
 
+const grpc = z.strictObject({
+  type: matchType(),
+  service: anyText('the name of a gRPC service', 1024)
+    .optional()
+    .describe('With its package: shop.v1.Cart. Absent: every service.'),
+  method: anyText('the name of a gRPC method', 1024)
+    .optional()
+    .describe('AddItem, say. Absent: every method.'),
+});
+
 const match = z.strictObject({
   path: z
     .strictObject({
@@ -28,6 +38,11 @@ const match = z.strictObject({
     .prefault({})
     .describe('How the path is matched.'),
   method: method().optional().describe('Absent: every method.'),
+  grpc: grpc
+    .optional()
+    .describe(
+      "gRPC requests only, by service and method: Gateway API's GRPCMethodMatch. Without path and method.",
+    ),
   headers: z
     .array(
       z.strictObject({
@@ -61,16 +76,15 @@ export const RETRY_CONDITIONS = [
   'retriable-status-codes',
   'retriable-headers',
   'envoy-ratelimited',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
 ] as const;
 
-const GRPC = 'gRPC conditions are not supported yet';
 const retryCondition = () =>
   choice(RETRY_CONDITIONS, {
-    cancelled: GRPC,
-    'deadline-exceeded': GRPC,
-    internal: GRPC,
-    'resource-exhausted': GRPC,
-    unavailable: GRPC,
     'http3-post-connect-failure': 'HTTP/3 is not supported',
     'conn-failure': 'did you mean connect-failure?',
   });
@@ -83,7 +97,7 @@ const retry = z.strictObject({
     .array(retryCondition())
     .prefault([])
     .describe(
-      "Envoy's conditions, for every method. Empty: attempts of which no byte was handed to a backend and, for idempotent methods, also attempts without an answer, per-try timeouts and 503.",
+      "Envoy's conditions, for every method; the last five are gRPC statuses. Empty: attempts of which no byte was handed to a backend and, for idempotent methods, also attempts without an answer, per-try timeouts and 503.",
     ),
   codes: z
     .array(integer({ min: 400, max: 599 }))
@@ -144,8 +158,10 @@ const rule = z.strictObject({
   timeouts: z
     .strictObject({
       request: duration({ min: 0 })
-        .prefault(formatDuration(LIMITS.requestTimeoutMs))
-        .describe('For the whole request, retries and backoff included; 0s: off.'),
+        .optional()
+        .describe(
+          `For the whole request, retries and backoff included; 0s: off. Default: ${formatDuration(LIMITS.requestTimeoutMs)}; for gRPC requests none but their own grpc-timeout, because it would cut streams.`,
+        ),
       backendRequest: duration({ min: 0 })
         .prefault('0s')
         .describe('For each attempt; at most `request`. 0s: off.'),
@@ -160,7 +176,7 @@ export const routeSchema = z.strictObject({
   parentRefs: z
     .array(z.strictObject({ sectionName: objectName().describe('A listener.') }))
     .prefault([])
-    .describe('Listeners that the route is for. Empty: every listener.'),
+    .describe('Listeners that the route is for. Empty: every listener that carries HTTP.'),
   hostnames: z
     .array(hostname({ wildcard: true }))
     .prefault([])

@@ -3,6 +3,7 @@
  * the JSON Schema for editors and the tables of docs/CONFIGURATION.md.
  */
 import { z } from 'zod';
+import { tcpRouteSchema, tlsRouteSchema } from './l4-route-schema.ts';
 import {
   accessLogSchema,
   adminSchema,
@@ -17,6 +18,11 @@ import { serviceSchema } from './service-schema.ts';
 export const configSchema = z.strictObject({
   listeners: z.array(listenerSchema).prefault([]).describe('Where clients connect.'),
   routes: z.array(routeSchema).prefault([]).describe('What is done with their requests.'),
+  tlsRoutes: z
+    .array(tlsRouteSchema)
+    .prefault([])
+    .describe('Where TLS connections go that are passed through, by server name.'),
+  tcpRoutes: z.array(tcpRouteSchema).prefault([]).describe('Where TCP connections go.'),
   services: z.array(serviceSchema).prefault([]).describe('Who answers them.'),
   tracing: tracingSchema.prefault({}).describe('Traces.'),
   accessLog: accessLogSchema.optional().describe('One JSON line per request. Absent: none.'),

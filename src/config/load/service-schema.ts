@@ -78,7 +78,17 @@ const outlierDetection = z.strictObject({
 
 const healthCheck = z.strictObject({
   path: requestPath().prefault('/').describe('Requested with GET.'),
-  host: hostname({ wildcard: false }).optional().describe('Host header. Default: the name of the service.'),
+  grpc: z
+    .strictObject({
+      service: anyText('the name of a gRPC service', 1024)
+        .optional()
+        .describe('The service that is asked about. Absent: the server as a whole.'),
+    })
+    .optional()
+    .describe('Asks grpc.health.v1.Health in place of a GET; SERVING is a success.'),
+  host: hostname({ wildcard: false })
+    .optional()
+    .describe('Host header, or :authority. Default: the name of the service.'),
   interval: duration({ min: 100 }).prefault('5s').describe('Between the end of a check and the next one.'),
   timeout: duration({ min: 1 }).prefault('1s').describe('A check without an answer by then has failed.'),
   healthyThreshold: integer({ min: 1, max: 1000 })
@@ -110,19 +120,36 @@ const tls = z.strictObject({
   keyFile: filePath().optional().describe('PEM key of certFile.'),
 });
 
+const http2 = z.strictObject({
+  maxConcurrentStreams: count(1, 'streams')
+    .prefault(LIMITS.http2ConcurrentStreams)
+    .describe('Requests open on one connection; the endpoint may allow fewer.'),
+  keepaliveInterval: duration({ min: 0 }).prefault('0s').describe('Between two pings. 0s: none.'),
+  keepaliveTimeout: duration({ min: 1 })
+    .prefault(formatDuration(LIMITS.keepaliveTimeoutMs))
+    .describe('A connection whose ping has no answer by then is closed.'),
+});
+
+const PROTOCOLS = ['auto', 'http', 'http2', 'grpc', 'tcp'] as const;
 const FAMILIES = ['AUTO', 'V4_ONLY', 'V6_ONLY', 'V4_PREFERRED', 'ALL'] as const;
 
 export const serviceSchema = z.strictObject({
   name: objectName().describe('Unique among services.'),
-  protocol: choice(['auto', 'http'], {
-    http2: 'http2 to endpoints is not supported yet; use http',
-    h2: 'http2 to endpoints is not supported yet; use http',
-    grpc: 'grpc is not supported yet; it needs http2',
-    tcp: 'tcp is not supported yet',
-    https: 'use http, and a tls section',
+  protocol: choice(PROTOCOLS, {
+    h2: 'use http2',
+    h2c: 'use http2',
+    http1: 'use http',
+    https: 'use auto, and a tls section',
+    'grpc-web': 'use grpc: gRPC-Web is translated before it reaches the endpoints',
+    websocket: 'use http: a WebSocket begins as HTTP/1.1',
+    tls: 'use tcp, and a tls section unless a TLS route passes the TLS of the client through',
+    mysql: 'use tcp',
+    udp: 'UDP is not supported',
   })
     .prefault('auto')
-    .describe('What the endpoints speak; auto is HTTP/1.1.'),
+    .describe(
+      'What the endpoints speak. auto: HTTP/1.1 in plain, and HTTP/2 or HTTP/1.1 by ALPN over TLS; http: HTTP/1.1; http2 and grpc: HTTP/2; tcp: bytes.',
+    ),
   endpoints: z.array(endpoint).optional().describe('The addresses behind the service. This or `dns`.'),
   dns: dnsAddress()
     .optional()
@@ -152,6 +179,12 @@ export const serviceSchema = z.strictObject({
   idleTimeout: duration({ min: 1 })
     .prefault(formatDuration(LIMITS.upstreamIdleTimeoutMs))
     .describe("An unused connection to an endpoint is closed after this. Keep it below the endpoint's own."),
+  maxConnectionAge: duration({ min: 0 })
+    .prefault('0s')
+    .describe(
+      "A connection this old takes no new request, and closes after its last one: Envoy's max_connection_duration. 0s: off.",
+    ),
+  http2: http2.prefault({}).describe('HTTP/2 with the endpoints.'),
   circuitBreaker: circuitBreaker.prefault({}).describe('Limits for the whole node, exact over all workers.'),
   retryBudget: z
     .union([choice(['off']), retryBudget])

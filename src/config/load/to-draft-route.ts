@@ -1,4 +1,7 @@
 /** The routes of the checked file as a draft has them. */
+import { LIMITS } from '../../base/index.ts';
+import type { ConfigDraft } from '../draft.ts';
+import { grpcPath } from '../grpc-path.ts';
 import type {
   FilterConfig,
   HeaderModifier,
@@ -8,7 +11,10 @@ import type {
   RouteConfig,
 } from '../snapshot.ts';
 import type { FilterFields, PathModifierFields } from './filter-schema.ts';
+import type { TcpRouteFields, TlsRouteFields } from './l4-route-schema.ts';
+import type { ListenerFields } from './node-schema.ts';
 import type { RouteFields, RuleFields } from './route-schema.ts';
+import type { ConfigFields } from './schema.ts';
 
 export function routeDraft(route: RouteFields): RouteConfig {
   return {
@@ -24,10 +30,48 @@ export function routeDraft(route: RouteFields): RouteConfig {
         weight: backend.weight,
         filters: backend.filters.map(filterDraft),
       })),
-      timeouts: { requestMs: rule.timeouts.request, backendRequestMs: rule.timeouts.backendRequest },
+      timeouts: {
+        requestMs: rule.timeouts.request ?? LIMITS.requestTimeoutMs,
+        backendRequestMs: rule.timeouts.backendRequest,
+        grpcRequestMs: rule.timeouts.request ?? 0,
+      },
       retry: retryDraft(rule.retry),
     })),
   };
+}
+
+type L4RouteFields = TlsRouteFields | TcpRouteFields;
+
+export function l4RouteDrafts({
+  listeners,
+  tlsRoutes,
+  tcpRoutes,
+}: Pick<ConfigFields, 'listeners' | 'tlsRoutes' | 'tcpRoutes'>): Pick<
+  ConfigDraft,
+  'tlsRoutes' | 'tcpRoutes'
+> {
+  const common = (route: L4RouteFields, protocol: 'tls' | 'tcp') => ({
+    name: route.name,
+    listeners: l4Listeners(route, protocol, listeners),
+    backends: route.backendRefs.map(({ name, weight }) => ({ service: name, weight })),
+  });
+  return {
+    tlsRoutes: tlsRoutes.map((route) => ({
+      ...common(route, 'tls'),
+      hostnames: [...new Set(route.hostnames)],
+    })),
+    tcpRoutes: tcpRoutes.map((route) => common(route, 'tcp')),
+  };
+}
+
+/** Names of the listeners that a route is for: those it names, or every one of its own protocol. */
+export function l4Listeners(
+  { parentRefs }: L4RouteFields,
+  protocol: 'tls' | 'tcp',
+  listeners: readonly ListenerFields[],
+): string[] {
+  if (parentRefs.length > 0) return [...new Set(parentRefs.map((ref) => ref.sectionName))];
+  return listeners.filter((listener) => listener.protocol === protocol).map(({ name }) => name);
 }
 
 type MatchFields = RuleFields['matches'][number];
@@ -36,9 +80,12 @@ type MatchFields = RuleFields['matches'][number];
 const ANY: MatchFields = { path: { type: 'PathPrefix', value: '/' }, headers: [], queryParams: [] };
 
 function matchDraft(match: MatchFields): MatchConfig {
+  const { grpc } = match;
   return {
-    path: match.path,
-    method: match.method ?? null,
+    path: grpc === undefined ? match.path : grpcPath(grpc),
+    // gRPC over HTTP/2 knows no other method.
+    method: grpc === undefined ? (match.method ?? null) : 'POST',
+    grpc: grpc !== undefined,
     headers: match.headers.map((header) => ({ ...header, name: header.name.toLowerCase() })),
     queryParams: match.queryParams,
   };

@@ -4,11 +4,11 @@
  */
 import type { ConfigDraft, SecretFiles, ServiceDraft } from '../draft.ts';
 import type { ListenerTls, UpstreamTls } from '../secrets.ts';
-import type { ListenerConfig, NodeSettings } from '../snapshot.ts';
+import type { ListenerConfig, ListenerProtocol, NodeSettings } from '../snapshot.ts';
 import type { ListenerFields } from './node-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
-import { routeDraft } from './to-draft-route.ts';
+import { l4RouteDrafts, routeDraft } from './to-draft-route.ts';
 
 export function toDraft(
   config: ConfigFields,
@@ -20,6 +20,7 @@ export function toDraft(
     node: nodeSettings(config, resolvePath, processors),
     listeners: config.listeners.map((listener) => listenerDraft(listener, secrets)),
     routes: config.routes.map(routeDraft),
+    ...l4RouteDrafts(config),
     services: config.services.map((service) => serviceDraft(service, secrets)),
     secrets: secrets.files(),
   };
@@ -88,25 +89,42 @@ export function listenerDraft(listener: ListenerFields, secrets: Secrets): Liste
     host: listener.address.host,
     port: listener.address.port,
     protocol: listener.protocol,
-    tls: listener.tls === undefined ? null : listenerTls(listener.tls, secrets),
+    tls: listener.tls === undefined ? null : listenerTls(listener.tls, listener.protocol, secrets),
     pathNormalization: listener.pathNormalization,
     trustedHops: listener.trustedHops,
     headerTimeoutMs: listener.timeouts.header,
     idleTimeoutMs: listener.timeouts.idle,
+    http2: listener.http2,
+    detectTimeoutMs: listener.timeouts.detect,
+    tunnelIdleTimeoutMs: listener.timeouts.tunnelIdle,
+    tunnelMaxMs: listener.timeouts.tunnelMax,
     ...listener.limits,
   };
 }
 
-function listenerTls(tls: NonNullable<ListenerFields['tls']>, secrets: Secrets): ListenerTls {
+function listenerTls(
+  tls: NonNullable<ListenerFields['tls']>,
+  protocol: ListenerProtocol,
+  secrets: Secrets,
+): ListenerTls {
   const used = tls.clientAuth === 'off' ? undefined : tls.clientCaFile;
   return {
     certificates: tls.certificates.map((files) => secrets.certificate(files)),
     clientAuth: tls.clientAuth,
     clientCa: used === undefined ? null : secrets.bundle(used),
     minProtocolVersion: tls.minProtocolVersion,
-    alpn: ['http/1.1'],
+    alpn: ALPN[protocol],
   };
 }
+
+/** RFC 9113 section 3.2, RFC 7301. */
+const ALPN: Readonly<Record<ListenerProtocol, readonly string[]>> = {
+  auto: ['h2', 'http/1.1'],
+  http: ['http/1.1'],
+  http2: ['h2'],
+  tls: [],
+  tcp: [],
+};
 
 export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceDraft {
   const { dns, retryBudget: budget, outlierDetection: outlier, healthCheck: check } = service;
@@ -130,6 +148,12 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
     loadBalancer: service.loadBalancer,
     connectTimeoutMs: service.connectTimeout,
     idleTimeoutMs: service.idleTimeout,
+    maxConnectionAgeMs: service.maxConnectionAge,
+    http2: {
+      maxConcurrentStreams: service.http2.maxConcurrentStreams,
+      keepaliveIntervalMs: service.http2.keepaliveInterval,
+      keepaliveTimeoutMs: service.http2.keepaliveTimeout,
+    },
     circuitBreaker: service.circuitBreaker,
     retryBudget:
       budget === 'off'
@@ -157,6 +181,7 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
       check === undefined
         ? null
         : {
+            grpc: check.grpc === undefined ? null : { service: check.grpc.service ?? '' },
             path: check.path,
             host: check.host ?? null,
             intervalMs: check.interval,

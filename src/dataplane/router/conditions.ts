@@ -1,5 +1,5 @@
 /**
- * Header and query conditions of a match. They are looked at only for the few matches whose path and
+ * Header, query and gRPC conditions of a match. They are looked at only for the few matches whose path and
  * method fit. Regular expressions must match the whole value, as in Envoy, and run on a linear-time engine.
  *
  * A header that is repeated is compared as one value joined by `, ` (RFC 9110 section 5.3); of a repeated query
@@ -8,11 +8,13 @@
  */
 import { RE2JS } from 're2js';
 import type { MatchConfig, ValueMatch } from '../../config/index.ts';
-import { type FieldName, H, type RequestHead } from '../../message/index.ts';
+import { type FieldName, H, isGrpc, type RequestHead } from '../../message/index.ts';
 import { fieldOf, octets } from './header-edit.ts';
 import type { PreparedPath } from './normalize-path.ts';
 
 export interface Conditions {
+  /** gRPC requests only. */
+  readonly grpc: boolean;
   readonly headers: readonly HeaderCondition[];
   readonly query: readonly ValueTest[];
 }
@@ -35,11 +37,13 @@ export function compileConditions(match: MatchConfig): Conditions | null {
     field: fieldOf(test.name),
   }));
   const query = firstOfEachName(match.queryParams, false).map((test) => compileTest(test, test.value));
-  return headers.length > 0 || query.length > 0 ? { headers, query } : null;
+  const { grpc } = match;
+  return grpc || headers.length > 0 || query.length > 0 ? { grpc, headers, query } : null;
 }
 
 export function holds(conditions: Conditions, head: RequestHead, path: PreparedPath): boolean {
-  const { headers, query } = conditions;
+  const { grpc, headers, query } = conditions;
+  if (grpc && !isGrpc(head.headers)) return false;
   for (let i = 0; i < headers.length; i++) {
     const condition = headers[i] as HeaderCondition;
     const value = condition.field === H.host ? head.authority : head.headers.getAll(condition.field);

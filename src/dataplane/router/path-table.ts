@@ -2,7 +2,7 @@
  * The matches of one host name, in Gateway API's order: exact path, then regular expression by length
  * (Gateway API leaves its place open; a catch-all prefix would hide it otherwise), then longest
  * path prefix; among matches of the same path: method, number of header conditions, number of query
- * conditions, order of routes, of rules, of matches.
+ * conditions, gRPC alone before everything, order of routes, of rules, of matches.
  *
  * Exact paths are a hash and prefixes a tree of path elements, so that a look-up costs the request's
  * length, not the number of rules: 1,000 prefixes cost what one does. A prefix matches whole elements
@@ -141,7 +141,8 @@ function byPrecedence<P>(a: CompiledMatch<P>, b: CompiledMatch<P>): number {
   return (
     Number(b.method !== null) - Number(a.method !== null) ||
     (b.conditions?.headers.length ?? 0) - (a.conditions?.headers.length ?? 0) ||
-    (b.conditions?.query.length ?? 0) - (a.conditions?.query.length ?? 0)
+    (b.conditions?.query.length ?? 0) - (a.conditions?.query.length ?? 0) ||
+    Number(b.conditions?.grpc ?? false) - Number(a.conditions?.grpc ?? false)
   );
 }
 
