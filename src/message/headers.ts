@@ -19,6 +19,11 @@ export type FieldName = number | string;
 const STRUCK = -1;
 
 export class HeaderList {
+  /**
+   * Lower-case names of fields whose value no intermediary may put into a compression table (RFC 7541 section 6.2.3,
+   * "never indexed"); null: none.
+   */
+  sensitive: readonly string[] | null = null;
   /** `name: value CRLF` lines as received. */
   private readonly text: string;
   /** Four offsets per field into `text`: start and end of the name, start and end of the value. */
@@ -73,6 +78,7 @@ export class HeaderList {
     copy.idsShared = true;
     this.idsShared = true;
     copy.struck = this.struck;
+    copy.sensitive = this.sensitive;
     copy.low = this.low;
     copy.high = this.high;
     if (this.added !== null && this.addedIds !== null) {

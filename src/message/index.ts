@@ -1,11 +1,15 @@
 /** message: what codecs, router, pools and telemetry all speak. */
 
+export { isAuthority, isHostAndPort } from './authority.ts';
 export { FieldSet } from './field-set.ts';
+export { isGrpc } from './grpc.ts';
+export { GRPC, grpcStatusName, grpcStatusOf, grpcStatusOfHttp } from './grpc-status.ts';
 export type { BodyKind, RequestHead, ResponseHead } from './head.ts';
 export { type FieldName, HeaderList } from './headers.ts';
 export { HOP_BY_HOP, stripHopByHop } from './hop-by-hop.ts';
 export { listElements } from './list.ts';
 export { H, type KnownName, nameIdOf, nameIdOfBytes, nameOfId } from './names.ts';
+export { safeWord } from './safe-word.ts';
 export type {
   AcceptRequest,
   ConnectionFacts,

@@ -49,6 +49,9 @@ const NAMES = [
   'x-ratelimit-reset',
   'x-envoy-ratelimited',
   'jaeger-debug-id',
+  'grpc-status',
+  'grpc-message',
+  'grpc-timeout',
 ] as const;
 // HeaderList keeps one bit per id in two integers.
 invariant(NAMES.length < 64, 'more than 63 known field names');

@@ -19,6 +19,7 @@ function outOf(socket: Socket): FrameOut {
     put(bytes, start, end) {
       if (socket.writable) socket.write(Buffer.from(bytes.subarray(start, end)));
     },
+    flush() {},
     get belowHighWater() {
       return socket.writableLength < 256 * 1024;
     },
@@ -32,7 +33,7 @@ function feed(socket: Socket, session: Http2Session): void {
   });
   socket.on('drain', () => session.out.pump());
   socket.on('error', () => {});
-  socket.on('close', () => session.end(8, 'closed'));
+  socket.on('close', () => session.end('closed'));
 }
 
 export interface EchoServer {
@@ -56,6 +57,7 @@ export async function echoServer(maxStreams = 100): Promise<EchoServer> {
       onSettings() {},
       onGoaway() {},
       onPong() {},
+      onStreamFault() {},
     };
     const options = { role: 'server', clock: systemClock, maxStreams, headerBytes: HEADER_BYTES } as const;
     const session: Http2Session = new Http2Session(options, owner, outOf(socket));
@@ -140,6 +142,7 @@ export async function sessionClient(port: number): Promise<SessionClient> {
     onSettings: next,
     onGoaway() {},
     onPong() {},
+    onStreamFault() {},
   };
   const options = { role: 'client', clock: systemClock, maxStreams: 0, headerBytes: HEADER_BYTES } as const;
   const session: Http2Session = new Http2Session(options, owner, outOf(socket));
@@ -169,7 +172,7 @@ export async function sessionClient(port: number): Promise<SessionClient> {
           else resolve({ ...head, body: Buffer.concat(parts), trailers });
         },
         onWritable() {},
-        onReset: (code, detail) => reject(new Error(`reset ${code}: ${detail}`)),
+        onReset: (_cause, code, detail) => reject(new Error(`reset ${code}: ${detail}`)),
       };
       if (body !== null) {
         session.out.data(stream, body);

@@ -19,8 +19,8 @@ import type { HeaderList, RequestHead, ResponseHead, UpstreamHandler } from '../
 import type { AttemptRecord } from '../../telemetry/index.ts';
 import type {
   AttemptOutcome,
+  AttemptStream,
   ConnectionWaiter,
-  Http1UpstreamConnection,
   PickedEndpoint,
   UpstreamService,
 } from '../upstream/index.ts';
@@ -54,10 +54,10 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private readonly body: RequestBody;
   private readonly timer: Timer;
   private readonly tryTimeoutMs: number;
-  private connection: Http1UpstreamConnection | null = null;
+  private stream: AttemptStream | null = null;
   private state: State = 'waiting';
   private reported = false;
-  /** What the connection last said of the request body; see RequestBody.sendTo. */
+  /** What the stream last said of the request body; see RequestBody.sendTo. */
   private sending: 'ended' | 'full' | 'open' = 'open';
   private sent = false;
   /** After 101 raw bytes go both ways, and each direction ends on its own. */
@@ -122,40 +122,40 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
 
   /** After a 101 answer: raw bytes of the client. */
   sendTunnel(chunk: Buffer): boolean {
-    return this.connection === null || this.connection.sendBody(chunk);
+    return this.stream === null || this.stream.sendBody(chunk);
   }
 
   endTunnel(): void {
     this.clientEnded = true;
-    this.connection?.sendEnd(null);
+    this.stream?.sendEnd(null);
     if (this.endpointEnded) this.end('success');
   }
 
   pauseAnswer(): void {
-    this.connection?.pause();
+    this.stream?.pause();
   }
 
   resumeAnswer(): void {
-    this.connection?.resume();
+    this.stream?.resume();
   }
 
   /** Ends it from our side: the client left, time is up, or the answer can't be delivered. */
   cancel(why: Failure | null, outcome: AttemptOutcome): void {
     if (this.state === 'ended') return;
-    const { connection } = this;
+    const { stream } = this;
     const wasWaiting = this.state === 'waiting';
     if (why !== null) this.record.failure = why;
     // An endpoint that was not reached yet can't be blamed.
     this.end(wasWaiting ? 'abandoned' : outcome);
     if (wasWaiting) this.service.abandonCheckout(this);
-    else connection?.cancel();
+    else stream?.cancel();
   }
 
   /** The answer will not be used (a retry follows): its rest is read and dropped if it is short. */
   discardAnswer(): void {
-    const { connection } = this;
+    const { stream } = this;
     this.end('abandoned');
-    connection?.discard();
+    stream?.discard();
   }
 
   // ConnectionWaiter
@@ -168,18 +168,18 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     return endpointSlot === this.picked.endpoint.slot || this.service.mayMove(endpointSlot, this.tried);
   }
 
-  onConnection(connection: Http1UpstreamConnection): void {
-    if (connection.endpointSlot !== this.picked.endpoint.slot) {
-      this.picked = this.service.move(this.picked, connection.endpointSlot);
-      this.record.endpoint = connection.endpointAddress;
+  onConnection(stream: AttemptStream): void {
+    if (stream.endpointSlot !== this.picked.endpoint.slot) {
+      this.picked = this.service.move(this.picked, stream.endpointSlot);
+      this.record.endpoint = stream.endpointAddress;
     }
-    this.connection = connection;
+    this.stream = stream;
     this.state = 'sending';
-    connection.begin(this);
+    stream.begin(this);
     this.record.connectMs = this.clock.nowMs() - this.record.startMs;
-    this.record.reused = connection.reused;
+    this.record.reused = stream.reused;
     this.sent = true;
-    connection.sendHead(this.head);
+    stream.sendHead(this.head);
     this.pumpBody();
     this.owner.onAttemptWritable();
   }
@@ -225,16 +225,16 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
 
   onTimer(): void {
     const why = failure('per-try-timeout', `${this.tryTimeoutMs} ms`);
-    const { connection } = this;
+    const { stream } = this;
     const wasWaiting = this.state === 'waiting';
     if (wasWaiting) this.service.abandonCheckout(this);
-    else connection?.cancel();
+    else stream?.cancel();
     this.fail(why, wasWaiting ? 'abandoned' : 'localOrigin');
   }
 
   private pumpBody(): void {
-    if (this.connection === null || this.sending !== 'open' || this.state === 'ended') return;
-    this.sending = this.body.sendTo(this.connection);
+    if (this.stream === null || this.sending !== 'open' || this.state === 'ended') return;
+    this.sending = this.body.sendTo(this.stream);
   }
 
   private armTryTimeout(): void {
@@ -257,7 +257,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private end(outcome: AttemptOutcome): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
-    this.connection = null;
+    this.stream = null;
     this.wheel.cancel(this.timer);
     this.record.endMs = this.clock.nowMs();
     this.report(outcome);

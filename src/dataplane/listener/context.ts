@@ -1,13 +1,16 @@
 /** What the connections of one listener share; its configuration may be replaced at any time. */
-import type { TimerWheel } from '../../base/index.ts';
+import type { Clock, TimerWheel } from '../../base/index.ts';
 import type { ListenerConfig } from '../../config/index.ts';
+import type { CounterBlock } from '../../telemetry/index.ts';
 import type { Conductor } from '../exchange/index.ts';
-import type { Http1Connection } from './http1-connection.ts';
+import type { ClientLink } from './client-link.ts';
 
 export interface ListenerContext {
   readonly config: ListenerConfig;
   readonly conductor: Conductor;
   readonly wheel: TimerWheel;
+  readonly clock: Clock;
+  readonly counters: CounterBlock;
   readonly draining: boolean;
-  onConnectionClosed(connection: Http1Connection): void;
+  onClosed(link: ClientLink): void;
 }

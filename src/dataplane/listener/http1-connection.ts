@@ -16,6 +16,7 @@ import type {
   RequestHead,
   ResponseHead,
 } from '../../message/index.ts';
+import { LISTENER_COUNTER } from '../../telemetry/index.ts';
 import {
   BodyWriter,
   encodeInformational,
@@ -24,22 +25,22 @@ import {
   type RequestSink,
   responseFraming,
 } from '../codec/http1/index.ts';
-import { readInto, SocketOut } from '../transport/index.ts';
+import type { ClientLink, ClientUser } from './client-link.ts';
 import type { ListenerContext } from './context.ts';
+import { SWITCHING, settingsOf } from './h2c.ts';
+import { Http2Connection } from './http2-connection.ts';
 import { LingeringClose } from './lingering-close.ts';
 import { reset } from './reset.ts';
 
 type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
 
-export class Http1Connection implements RequestSink, DownstreamStream, TimerOwner {
+export class Http1Connection implements ClientUser, RequestSink, DownstreamStream, TimerOwner {
   readonly facts: ConnectionFacts;
+  private readonly link: ClientLink;
   private readonly socket: Socket;
-  /** The TCP socket; under TLS another than `socket`. */
-  private readonly raw: Socket;
   private readonly context: ListenerContext;
   private readonly parser: RequestParser;
   private readonly writer: BodyWriter;
-  private readonly out: SocketOut;
   private readonly timer: Timer;
   private phase: Phase = 'idle';
   private handler: DownstreamHandler | null = null;
@@ -57,24 +58,22 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
   /** Bytes read of a request body that nobody wants: it was answered already. */
   private unwantedBytes = 0;
   private closing: LingeringClose | null = null;
+  /** Speaks HTTP/2 on this connection from now on. */
+  private successor: ClientUser | null = null;
 
-  constructor(socket: Socket, raw: Socket, facts: ConnectionFacts, context: ListenerContext) {
-    this.socket = socket;
-    this.raw = raw;
+  constructor(link: ClientLink, context: ListenerContext) {
+    const { facts } = link;
+    this.link = link;
+    this.socket = link.socket;
     this.facts = facts;
     this.context = context;
-    this.out = new SocketOut(socket);
-    this.writer = new BodyWriter(this.out);
+    this.writer = new BodyWriter(link.out);
     this.parser = new RequestParser(this, {
       scheme: facts.tls === null ? 'http' : 'https',
       headerBytes: context.config.maxHeaderBytes,
     });
     this.timer = new Timer(this, 0);
-    readInto(socket, (length, bytes) => this.onData(bytes as Buffer, length));
-    socket.on('drain', () => this.onDrain());
-    socket.on('end', () => this.onPeerEnd());
-    socket.on('error', () => {}); // 'close' follows and does what is to be done
-    socket.on('close', () => this.onClose());
+    context.counters.add(LISTENER_COUNTER.downstreamCxHttp1Total, 1);
     this.rearm(this.context.config.idleTimeoutMs);
   }
 
@@ -92,7 +91,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
   destroy(): void {
     const halfAnswered = this.answerBegun && !this.answerEnded;
     this.leave(failure('shutting-down'));
-    if (halfAnswered) reset(this.socket, this.raw);
+    if (halfAnswered) reset(this.socket, this.link.raw);
     else this.socket.destroy();
   }
 
@@ -109,6 +108,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.requestEnded = false;
     this.continueSent = false;
     this.context.wheel.cancel(this.timer);
+    if (this.parser.offersH2c && this.becomeHttp2(head)) return;
     this.handler = this.context.conductor.accept(this.context.config, head, this);
     if (this.answerEnded) this.handler = null;
   }
@@ -178,7 +178,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
   abort(_failure: Failure): void {
     this.handler = null;
     this.writer.flush();
-    reset(this.socket, this.raw);
+    reset(this.socket, this.link.raw);
   }
 
   pause(): void {
@@ -201,7 +201,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
   }
 
   /** `bytes[0, length)` are valid only during the call. */
-  private onData(bytes: Buffer, length: number): void {
+  onBytes(bytes: Buffer, length: number): void {
     if (this.closing !== null) {
       this.closing.drop(length);
       return;
@@ -233,6 +233,10 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
       }
       at += consumed;
       if (this.phase === 'closed' || this.phase === 'linger') break;
+      if (this.successor !== null) {
+        if (at < length) this.successor.onBytes(bytes.subarray(at, length), length - at);
+        return;
+      }
     }
     this.parsing = false;
     if (this.answerEnded && this.phase === 'exchange' && !this.tunnelled) this.afterAnswer();
@@ -274,7 +278,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
 
   /** Makes the codec ready for the next request; false while the last answer is not out. */
   private beginNext(): boolean {
-    if (!this.answerEnded || this.lastAnswer || !this.out.belowHighWater) return false;
+    if (!this.answerEnded || this.lastAnswer || !this.link.out.belowHighWater) return false;
     this.parser.next();
     this.head = null;
     this.handler = null;
@@ -308,7 +312,7 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.writer.flush();
     this.context.wheel.cancel(this.timer);
     const { idleTimeoutMs } = this.context.config;
-    this.closing = new LingeringClose(this.socket, this.raw, this.context.wheel, idleTimeoutMs);
+    this.closing = new LingeringClose(this.socket, this.link.raw, this.context.wheel, idleTimeoutMs);
   }
 
   private openTunnel(): void {
@@ -318,12 +322,23 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     const parked = this.parked;
     this.parked = null;
     this.socket.resume();
-    if (parked !== null) process.nextTick(parseLater, this, parked);
+    if (parked === null) return;
+    process.nextTick(() => {
+      if (this.phase === 'exchange') this.parse(parked, parked.length);
+    });
   }
 
-  /** @internal */
-  parseParked(parked: Buffer): void {
-    if (this.phase === 'exchange') this.parse(parked, parked.length);
+  /** The request becomes the first stream of an HTTP/2 connection; false: it stays what it is. */
+  private becomeHttp2(head: RequestHead): boolean {
+    const { config, draining } = this.context;
+    const settings = settingsOf(head);
+    if (settings === null || config.protocol !== 'auto' || this.facts.tls !== null || draining) return false;
+    this.link.out.writeText(SWITCHING);
+    const successor = new Http2Connection(this.link, this.context);
+    this.successor = successor;
+    this.link.handOver(successor);
+    successor.adopt(head, settings);
+    return true;
   }
 
   private mayLive(): boolean {
@@ -339,13 +354,13 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     );
   }
 
-  private onDrain(): void {
+  onDrain(): void {
     if (this.closing !== null) this.closing.onDrain();
     else if (this.handler !== null) this.handler.onWritable();
     else if (this.answerEnded && this.phase === 'exchange') this.afterAnswer();
   }
 
-  private onPeerEnd(): void {
+  onPeerEnd(): void {
     if (this.tunnelled && this.phase === 'exchange') {
       this.parser.finish();
       return;
@@ -356,14 +371,14 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     else this.linger();
   }
 
-  private onClose(): void {
+  onClose(): void {
     this.leave(failure('downstream-gone'));
     this.phase = 'closed';
     this.parked = null;
     this.parser.close();
     this.context.wheel.cancel(this.timer);
     this.closing?.cancel();
-    this.context.onConnectionClosed(this);
+    this.context.onClosed(this.link);
   }
 
   private leave(why: Failure): void {
@@ -377,8 +392,4 @@ export class Http1Connection implements RequestSink, DownstreamStream, TimerOwne
     this.context.wheel.cancel(this.timer);
     if (delayMs > 0) this.context.wheel.arm(this.timer, delayMs);
   }
-}
-
-function parseLater(connection: Http1Connection, parked: Buffer): void {
-  connection.parseParked(parked);
 }

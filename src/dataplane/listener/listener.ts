@@ -11,8 +11,11 @@ import type { ConnectionFacts, TlsFacts } from '../../message/index.ts';
 import { type CounterBlock, LISTENER_COUNTER } from '../../telemetry/index.ts';
 import type { Conductor } from '../exchange/index.ts';
 import { createTlsTerminator, type TlsTerminator } from '../transport/index.ts';
+import { ClientLink, type ClientUser } from './client-link.ts';
 import type { ListenerContext } from './context.ts';
+import { Detection } from './detect.ts';
 import { Http1Connection } from './http1-connection.ts';
+import { Http2Connection } from './http2-connection.ts';
 
 /** First byte of a TLS record that carries a handshake (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 0x16;
@@ -38,10 +41,10 @@ export class Listener implements ListenerContext, TimerOwner {
   draining = false;
   /** Nothing is accepted any more. */
   private closed = false;
-  private readonly clock: Clock;
-  private readonly counters: CounterBlock;
+  readonly clock: Clock;
+  readonly counters: CounterBlock;
   private readonly server: Server;
-  private readonly connections = new Set<Http1Connection>();
+  private readonly links = new Set<ClientLink>();
   /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
   private readonly pending = new Map<Socket, ConnectionFacts>();
   private terminator: TlsTerminator | null;
@@ -117,16 +120,16 @@ export class Listener implements ListenerContext, TimerOwner {
   destroy(): number {
     this.stopAccepting();
     let busy = 0;
-    for (const connection of [...this.connections]) {
-      if (connection.busy) busy++;
-      connection.destroy();
+    for (const { user } of [...this.links]) {
+      if (user.busy) busy++;
+      user.destroy();
     }
     for (const socket of [...this.pending.keys()]) socket.destroy();
     return busy;
   }
 
-  onConnectionClosed(connection: Http1Connection): void {
-    this.connections.delete(connection);
+  onClosed(link: ClientLink): void {
+    this.links.delete(link);
     this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
     this.checkEmpty();
   }
@@ -141,14 +144,14 @@ export class Listener implements ListenerContext, TimerOwner {
     this.closed = true;
     this.wheel.cancel(this.graceTimer);
     this.server.close();
-    for (const connection of [...this.connections]) connection.drain();
+    for (const { user } of [...this.links]) user.drain();
     for (const socket of this.pending.keys())
       if (socket.bytesRead === 0) socket.setTimeout(LIMITS.drainGraceMs);
     this.checkEmpty();
   }
 
   private accept(socket: Socket): void {
-    const open = this.connections.size + this.pending.size;
+    const open = this.links.size + this.pending.size;
     if (open >= this.config.maxConnections || socket.remoteAddress === undefined) {
       this.counters.add(LISTENER_COUNTER.downstreamCxOverflow, 1);
       socket.destroy();
@@ -159,11 +162,20 @@ export class Listener implements ListenerContext, TimerOwner {
     else this.detect(socket);
   }
 
-  private begin(socket: Socket, raw: Socket, facts: ConnectionFacts): Http1Connection {
-    const connection = new Http1Connection(socket, raw, facts, this);
-    this.connections.add(connection);
-    socket.resume();
-    return connection;
+  private begin(socket: Socket, raw: Socket, facts: ConnectionFacts): ClientLink {
+    const link = new ClientLink(socket, raw, facts);
+    this.links.add(link);
+    link.start(this.userFor(link));
+    return link;
+  }
+
+  /** Who speaks on a connection: as configured, as ALPN agreed, or as its first bytes will tell. */
+  private userFor(link: ClientLink): ClientUser {
+    const { protocol } = this.config;
+    const alpn = link.facts.tls?.alpn ?? '';
+    if (protocol === 'http2' || alpn === 'h2') return new Http2Connection(link, this);
+    if (protocol === 'http' || alpn === 'http/1.1') return new Http1Connection(link, this);
+    return new Detection(link, this);
   }
 
   /** Waits for the first byte of a connection to a TLS listener. */
@@ -189,9 +201,18 @@ export class Listener implements ListenerContext, TimerOwner {
         return;
       }
       this.pending.delete(socket);
-      this.begin(socket, socket, facts).reject(failure('plain-on-tls-port'));
+      this.refusePlain(socket, facts);
     });
     socket.resume();
+  }
+
+  /** Tells a client in plain HTTP that this port speaks TLS. */
+  private refusePlain(socket: Socket, facts: ConnectionFacts): void {
+    const link = new ClientLink(socket, socket, facts);
+    const connection = new Http1Connection(link, this);
+    this.links.add(link);
+    link.start(connection);
+    connection.reject(failure('plain-on-tls-port'));
   }
 
   private makeTerminator(secrets: SecretSet): TlsTerminator | null {
@@ -218,8 +239,8 @@ export class Listener implements ListenerContext, TimerOwner {
     this.counters.add(LISTENER_COUNTER.sslHandshake, 1);
     if (tls.resumed) this.counters.add(LISTENER_COUNTER.sslSessionReused, 1);
     if (tls.peer === null) this.counters.add(LISTENER_COUNTER.sslNoCertificate, 1);
-    const connection = this.begin(socket, raw, { ...facts, tls });
-    if (this.closed) connection.drain();
+    const { user } = this.begin(socket, raw, { ...facts, tls });
+    if (this.closed) user.drain();
   }
 
   private onTlsFailure(raw: Socket, code: string, detail: string): void {
@@ -230,7 +251,7 @@ export class Listener implements ListenerContext, TimerOwner {
   }
 
   private checkEmpty(): void {
-    if (!this.closed || this.connections.size > 0 || this.pending.size > 0) return;
+    if (!this.closed || this.links.size > 0 || this.pending.size > 0) return;
     for (const resolve of this.onEmpty.splice(0)) resolve();
   }
 }

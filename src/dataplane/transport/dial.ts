@@ -9,8 +9,9 @@ import { explainUpstreamTlsError } from './tls-error.ts';
 export class Dialer {
   private readonly originator: TlsOriginator | null;
 
-  constructor(tls: UpstreamTls | null, secrets: SecretSet, clock: Clock) {
-    this.originator = tls === null ? null : createTlsOriginator({ tls, secrets, clock, alpn: ['http/1.1'] });
+  /** `alpn`: protocols offered over TLS, preferred first; empty: none. */
+  constructor(tls: UpstreamTls | null, alpn: readonly string[], secrets: SecretSet, clock: Clock) {
+    this.originator = tls === null ? null : createTlsOriginator({ tls, secrets, clock, alpn });
   }
 
   /** New connections use these secrets. */

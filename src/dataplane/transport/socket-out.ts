@@ -45,8 +45,28 @@ export class SocketOut implements PassTask {
       this.flush();
       this.send(bytes);
     } else if (this.slab === null && bytes.length >= LEND_BYTES) this.send(copyChunk(bytes));
-    else this.gather(bytes);
+    else {
+      this.put(bytes, 0, bytes.length);
+      if (this.slab !== null && !this.scheduled) {
+        this.scheduled = true;
+        atPassEnd(this);
+      }
+    }
     return this.belowHighWater;
+  }
+
+  /** Gathers a copy of `bytes[start, end)`; the caller sees to it that `flush` follows. */
+  put(bytes: Buffer, start: number, end: number): void {
+    for (let from = start; from < end; ) {
+      if (this.slab === null) {
+        this.slab = lendSlab();
+        this.filled = 0;
+      }
+      const taken = bytes.copy(this.slab, this.filled, from, end);
+      this.filled += taken;
+      from += taken;
+      if (this.filled === SLAB_BYTES) this.flush();
+    }
   }
 
   /** Writes what was gathered; to be called before the socket is ended. It happens by itself when the pass ends. */
@@ -64,22 +84,6 @@ export class SocketOut implements PassTask {
   onPassEnd(): void {
     this.scheduled = false;
     this.flush();
-  }
-
-  private gather(bytes: Buffer): void {
-    for (let from = 0; from < bytes.length; ) {
-      if (this.slab === null) {
-        this.slab = lendSlab();
-        this.filled = 0;
-      }
-      const taken = bytes.copy(this.slab, this.filled, from);
-      this.filled += taken;
-      from += taken;
-      if (this.filled === SLAB_BYTES) this.flush();
-    }
-    if (this.slab === null || this.scheduled) return;
-    this.scheduled = true;
-    atPassEnd(this);
   }
 
   private send(chunk: Buffer): void {

@@ -1,14 +1,16 @@
 /** Envoy's cluster counters that are about connections; those about requests are made from request records. */
 import type { Failure } from '../../base/index.ts';
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
-import type { Http1UpstreamConnection } from './http1-connection.ts';
+import type { UpstreamConnection } from './connection.ts';
 
-export function countConnected(counters: CounterBlock, connection: Http1UpstreamConnection): void {
+export function countConnected(counters: CounterBlock, connection: UpstreamConnection): void {
+  const { tlsResumed } = connection.link;
   counters.add(COUNTER.upstreamCxTotal, 1);
-  counters.add(COUNTER.upstreamCxHttp1Total, 1);
-  if (connection.tlsResumed === null) return;
+  if (connection.protocol === 'http1') counters.add(COUNTER.upstreamCxHttp1Total, 1);
+  if (connection.protocol === 'http2') counters.add(COUNTER.upstreamCxHttp2Total, 1);
+  if (tlsResumed === null) return;
   counters.add(COUNTER.sslHandshake, 1);
-  if (connection.tlsResumed) counters.add(COUNTER.sslSessionReused, 1);
+  if (tlsResumed) counters.add(COUNTER.sslSessionReused, 1);
 }
 
 export function countConnectFailure(counters: CounterBlock, why: Failure): void {
@@ -17,12 +19,13 @@ export function countConnectFailure(counters: CounterBlock, why: Failure): void 
   if (why.kind === 'upstream-tls') counters.add(COUNTER.sslConnectionError, 1);
 }
 
-export function countClosed(counters: CounterBlock, connection: Http1UpstreamConnection): void {
-  const { closeCause, cutRequest } = connection;
+/** `connection` null: it never got so far. */
+export function countClosed(counters: CounterBlock, connection: UpstreamConnection | null): void {
+  const closeCause = connection?.closeCause ?? 'local';
   const remote = closeCause === 'remote';
   counters.add(COUNTER.upstreamCxDestroy, 1);
   counters.add(remote ? COUNTER.upstreamCxDestroyRemote : COUNTER.upstreamCxDestroyLocal, 1);
-  if (cutRequest) {
+  if (connection !== null && connection.cutRequests > 0) {
     counters.add(COUNTER.upstreamCxDestroyWithActiveRq, 1);
     counters.add(
       remote ? COUNTER.upstreamCxDestroyRemoteWithActiveRq : COUNTER.upstreamCxDestroyLocalWithActiveRq,
@@ -30,5 +33,7 @@ export function countClosed(counters: CounterBlock, connection: Http1UpstreamCon
     );
   }
   if (closeCause === 'idle-timeout') counters.add(COUNTER.upstreamCxIdleTimeout, 1);
+  if (closeCause === 'max-age') counters.add(COUNTER.upstreamCxMaxDurationReached, 1);
+  if (closeCause === 'keepalive-timeout') counters.add(COUNTER.upstreamHttp2KeepaliveTimeout, 1);
   if (closeCause === 'protocol') counters.add(COUNTER.upstreamCxProtocolError, 1);
 }

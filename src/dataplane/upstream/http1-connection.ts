@@ -1,22 +1,12 @@
 /**
- * One HTTP/1.1 connection to an endpoint, and the stream of the one request it carries at a time.
+ * HTTP/1.1 on a connection to an endpoint, and the stream of the one request it carries at a time.
  *
- * States: `connecting` → `idle` ⇄ `busy` → `closed`; `discarding`: the rest of an answer nobody wants is
+ * States: `idle` ⇄ `busy` → `closed`; `discarding`: the rest of an answer nobody wants is
  * read so that the connection can be kept; `closing`: our side is closed and the peer's is awaited.
- * The owner counts a connection from the dial until `onClosed`, which comes when the descriptor is closed:
- * a limit on connections is one on descriptors, not on intentions.
  */
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { type Failure, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
-import type { EndpointConfig } from '../../config/index.ts';
-import type {
-  HeaderList,
-  RequestHead,
-  ResponseHead,
-  UpstreamHandler,
-  UpstreamStream,
-} from '../../message/index.ts';
+import type { HeaderList, RequestHead, ResponseHead, UpstreamHandler } from '../../message/index.ts';
 import {
   BodyWriter,
   encodeRequestHead,
@@ -24,39 +14,27 @@ import {
   type ResponseSink,
   requestFraming,
 } from '../codec/http1/index.ts';
-import { addressOf, connectFailure, type Dialer, SocketOut } from '../transport/index.ts';
+import type { AttemptStream, CloseCause, ConnectionOwner, UpstreamConnection } from './connection.ts';
+import type { Link, LinkUser } from './link.ts';
+import { checkAnswer, completeRequest } from './websocket.ts';
 
-/** Who owns connections: told once of each turn in a connection's life. */
-export interface ConnectionOwner {
-  onConnected(connection: Http1UpstreamConnection): void;
-  onConnectFailed(connection: Http1UpstreamConnection, why: Failure): void;
-  /** Free for another request. */
-  onIdle(connection: Http1UpstreamConnection): void;
-  /** The descriptor is closed; always the last call. */
-  onClosed(connection: Http1UpstreamConnection): void;
-}
+type State = 'idle' | 'busy' | 'discarding' | 'closing' | 'closed';
 
-/** Why a connection ended: we had no more use for it, it was idle too long, the endpoint closed it or broke the protocol. */
-export type CloseCause = 'local' | 'idle-timeout' | 'remote' | 'protocol';
-
-type State = 'connecting' | 'idle' | 'busy' | 'discarding' | 'closing' | 'closed';
-
-export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, TimerOwner {
-  readonly endpointAddress: string;
-  /** The endpoint's place in the ledger. */
-  readonly endpointSlot: number;
+export class Http1UpstreamConnection
+  implements AttemptStream, UpstreamConnection, LinkUser, ResponseSink, TimerOwner
+{
+  readonly link: Link;
+  readonly protocol = 'http1';
   closeCause: CloseCause = 'local';
-  /** A request was under way when it ended. */
-  cutRequest = false;
+  cutRequests = 0;
   private readonly owner: ConnectionOwner;
   private readonly wheel: TimerWheel;
   private readonly idleTimeoutMs: number;
   private readonly socket: Socket;
-  private readonly out: SocketOut;
   private readonly writer: BodyWriter;
   private readonly parser: ResponseParser;
   private readonly timer: Timer;
-  private state: State = 'connecting';
+  private state: State = 'idle';
   private handler: UpstreamHandler | null = null;
   private served = 0;
   private requestEnded = false;
@@ -64,50 +42,46 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
   private trailers: HeaderList | null = null;
   private tunnelled = false;
   private discardedBytes = 0;
-  private lastError: NodeJS.ErrnoException | null = null;
+  /** Sec-WebSocket-Accept that the answer must have; empty: the client looks at it. */
+  private proof = '';
 
-  constructor(
-    owner: ConnectionOwner,
-    wheel: TimerWheel,
-    dialer: Dialer,
-    endpoint: EndpointConfig,
-    connectTimeoutMs: number,
-    idleTimeoutMs: number,
-  ) {
+  constructor(owner: ConnectionOwner, wheel: TimerWheel, link: Link, idleTimeoutMs: number) {
     this.owner = owner;
     this.wheel = wheel;
-    this.endpointSlot = endpoint.slot;
-    this.endpointAddress = addressOf(endpoint);
+    this.link = link;
     this.idleTimeoutMs = idleTimeoutMs;
     this.parser = new ResponseParser(this);
     this.timer = new Timer(this, 0);
-    this.socket = dialer.dial(endpoint, (length, bytes) => this.onBytes(bytes as Buffer, length));
-    this.out = new SocketOut(this.socket);
-    this.writer = new BodyWriter(this.out);
-    this.socket.on(dialer.readyEvent, () => this.onConnect());
-    this.socket.on('drain', () => this.handler?.onWritable());
-    this.socket.on('end', () => this.onPeerEnd());
-    this.socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.lastError = error;
-    });
-    this.socket.on('close', () => this.onClose());
-    wheel.arm(this.timer, connectTimeoutMs);
+    this.socket = link.socket;
+    this.writer = new BodyWriter(link.out);
+    link.user = this;
+    this.becomeIdle();
+  }
+
+  get endpointAddress(): string {
+    return this.link.endpointAddress;
+  }
+
+  get endpointSlot(): number {
+    return this.link.endpointSlot;
   }
 
   get reused(): boolean {
     return this.served > 1;
   }
 
-  /** Null: plain TCP; else whether the TLS session was resumed. */
-  get tlsResumed(): boolean | null {
-    return this.socket instanceof TLSSocket ? this.socket.isSessionReused() : null;
+  get capacity(): number {
+    return this.state === 'idle' ? 1 : 0;
   }
 
   get isIdle(): boolean {
     return this.state === 'idle';
   }
 
-  /** Gives the connection a request; it must be idle. Then `sendHead` and so on. */
+  open(): AttemptStream {
+    return this;
+  }
+
   begin(handler: UpstreamHandler): void {
     this.state = 'busy';
     this.wheel.cancel(this.timer);
@@ -121,6 +95,7 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     this.parser.expect(head.method, head.upgrade !== '');
     if (head.body === 'tunnel') {
       // A request without a body until the endpoint agrees; see onHead.
+      this.proof = completeRequest(head);
       this.writer.begin(encodeRequestHead(head), 'none', 0);
       this.writer.end(null);
       this.requestEnded = true;
@@ -151,10 +126,7 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     this.socket.destroy();
   }
 
-  /**
-   * The handler wants no more of this answer, whose head it has seen. A short rest is read and thrown away so
-   * that the connection lives; otherwise it is closed.
-   */
+  /** A short rest is read and thrown away so that the connection lives; otherwise it is closed. */
   discard(): void {
     this.handler = null;
     if (this.state !== 'busy' || this.answerEnded) return;
@@ -188,11 +160,6 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     this.wheel.arm(this.timer, LIMITS.gracefulCloseMs);
   }
 
-  /** Closes at once. */
-  destroy(): void {
-    this.socket.destroy();
-  }
-
   // What the codec finds.
 
   onInformational(head: ResponseHead): void {
@@ -201,6 +168,12 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
 
   onHead(head: ResponseHead): void {
     if (head.body === 'tunnel') {
+      if (this.proof !== '' && !checkAnswer(head.headers, this.proof)) {
+        this.closeCause = 'protocol';
+        this.fail(failure('upstream-protocol', '101 with a wrong Sec-WebSocket-Accept'));
+        this.socket.destroy();
+        return;
+      }
       this.tunnelled = true;
       this.writer.begin('', 'tunnel', -1);
     }
@@ -220,26 +193,20 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     this.trailers = trailers;
   }
 
-  // What the socket and the clock bring.
+  // What the link and the clock bring.
+
+  onDrain(): void {
+    this.handler?.onWritable();
+  }
 
   onTimer(): void {
-    if (this.state === 'connecting') {
-      this.fail(failure('connect-timeout', this.endpointAddress));
-      this.socket.destroy();
-    } else if (this.state === 'idle') {
+    if (this.state === 'idle') {
       this.closeCause = 'idle-timeout';
       this.closeGracefully();
     } else this.socket.destroy();
   }
 
-  private onConnect(): void {
-    if (this.state !== 'connecting') return;
-    this.wheel.cancel(this.timer);
-    this.becomeIdle();
-    this.owner.onConnected(this);
-  }
-
-  private onBytes(bytes: Buffer, length: number): boolean {
+  onBytes(bytes: Buffer, length: number): boolean {
     if (this.state === 'idle' || this.state === 'closing') {
       // An answer to no question: the next request would be given it (response queue poisoning).
       this.socket.destroy();
@@ -279,7 +246,7 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     }
     this.wheel.cancel(this.timer);
     this.becomeIdle();
-    this.owner.onIdle(this);
+    this.owner.onFree(this);
   }
 
   private becomeIdle(): void {
@@ -289,7 +256,7 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     if (this.idleTimeoutMs > 0) this.wheel.arm(this.timer, this.idleTimeoutMs);
   }
 
-  private onPeerEnd(): void {
+  onPeerEnd(): void {
     if (this.state !== 'closing') this.closeCause = 'remote';
     if (this.state === 'busy' || this.state === 'discarding') {
       const why = this.parser.finish();
@@ -302,39 +269,26 @@ export class Http1UpstreamConnection implements UpstreamStream, ResponseSink, Ti
     this.socket.destroy();
   }
 
-  private onClose(): void {
-    if (this.lastError !== null) this.closeCause = 'remote';
-    this.cutRequest = this.state === 'busy' && !this.answerEnded;
-    if (this.state === 'connecting') {
+  onClose(error: NodeJS.ErrnoException | null): void {
+    if (error !== null) this.closeCause = 'remote';
+    if (this.state === 'busy' && !this.answerEnded) this.cutRequests = 1;
+    if (this.handler !== null) {
       this.fail(
-        this.lastError === null
-          ? failure('connect-failed', `${this.endpointAddress}: closed while connecting`)
-          : connectFailure(this.lastError, this.endpointAddress),
-      );
-    } else if (this.handler !== null) {
-      const begun = this.parser.begun;
-      this.fail(
-        begun
-          ? failure('closed-mid-response', this.lastError?.message ?? '')
-          : this.lastError === null
+        this.parser.begun
+          ? failure('closed-mid-response', error?.message ?? '')
+          : error === null
             ? failure('closed-before-response')
-            : failure('reset-before-response', this.lastError.message),
+            : failure('reset-before-response', error.message),
       );
     }
     this.state = 'closed';
     this.wheel.cancel(this.timer);
     this.parser.close();
-    this.owner.onClosed(this);
   }
 
   /** Tells whoever waits, once. */
   private fail(why: Failure): void {
-    if (this.state === 'connecting') {
-      this.state = 'closing';
-      this.owner.onConnectFailed(this, why);
-      return;
-    }
-    const handler = this.handler;
+    const { handler } = this;
     this.handler = null;
     handler?.onFailed(why);
   }

@@ -1,5 +1,5 @@
 /** upstream: the way to endpoints: admission, choice, connections. */
 export { addressOf } from '../transport/index.ts';
-export type { Http1UpstreamConnection } from './http1-connection.ts';
+export type { AttemptStream } from './connection.ts';
 export { type AttemptOutcome, noEndpoint, type PickedEndpoint, UpstreamService } from './service.ts';
 export type { ConnectionWaiter } from './service-pool.ts';

@@ -1,12 +1,13 @@
 /**
  * One worker's connections to one service, and the requests that wait for one.
  *
- * Who gets what: an idle connection of the chosen endpoint, the most recently used first (the others age
- * and are closed); else a new one, if the node's limit has a slot; else the request waits its turn. A
- * waiter is not tied to its endpoint: when connections are the scarce thing, the first that comes free
- * goes to the oldest waiter that may use it. A worker out of slots closes an idle connection of its own, or
- * else asks the other workers for one of theirs through the ledger; otherwise one worker's idle connections
- * would starve the rest.
+ * Who gets what: a connection of the chosen endpoint that can take a request, the most recently used first (the
+ * others age and are closed); else a new one, if the node's limit has a slot; else the request waits its turn. An
+ * HTTP/1.1 connection takes one request at a time, an HTTP/2 one as many as both sides allow, and those that come while
+ * it is being dialled wait for it instead of dialling more. A waiter is not tied to its endpoint: when connections are the
+ * scarce thing, the first that comes free goes to the oldest waiter that may use it. A worker out of slots closes an idle
+ * connection of its own, or else asks the other workers for one of theirs through the ledger; otherwise one worker's
+ * connections would starve the rest.
  *
  * Waiting requests, those whose connection is being dialled included, count against maxPendingRequests, as in Envoy.
  */
@@ -14,47 +15,52 @@ import { type Clock, type Failure, failure, LIMITS, type TimerWheel } from '../.
 import type { EndpointConfig, ServiceConfig } from '../../config/index.ts';
 import { GAUGE, type WorkerLedger } from '../../ledger/index.ts';
 import type { Dialer } from '../transport/index.ts';
-import { type ConnectionOwner, Http1UpstreamConnection } from './http1-connection.ts';
+import type { AttemptStream, ConnectionOwner, UpstreamConnection } from './connection.ts';
+import { Http1UpstreamConnection } from './http1-connection.ts';
+import { Http2UpstreamConnection } from './http2-connection.ts';
+import { Link, type LinkOwner } from './link.ts';
 
 /** A request that needs a connection. */
 export interface ConnectionWaiter {
-  /** Index of the chosen endpoint in the service's list. */
+  /** The chosen endpoint. */
   readonly endpoint: EndpointConfig;
   /** May it be given a connection to this other endpoint of the service? */
   accepts(endpointSlot: number): boolean;
-  /** The connection is idle and this waiter's alone. */
-  onConnection(connection: Http1UpstreamConnection): void;
+  /** The stream is this waiter's alone. */
+  onConnection(stream: AttemptStream): void;
   onConnectFailed(why: Failure): void;
 }
 
 interface Waiting {
   readonly waiter: ConnectionWaiter;
   /** The connection being dialled for it; null: there was no slot. */
-  dialled: Http1UpstreamConnection | null;
+  dialled: Link | null;
 }
 
 /** Told of what is counted. */
 export interface PoolObserver {
-  onConnected(connection: Http1UpstreamConnection): void;
+  onConnected(connection: UpstreamConnection): void;
   onConnectFailed(why: Failure): void;
-  onClosed(connection: Http1UpstreamConnection): void;
+  onClosed(connection: UpstreamConnection | null): void;
   /** A request waits for a connection. */
   onQueued(): void;
 }
 
-export class ServicePool implements ConnectionOwner {
+export class ServicePool implements ConnectionOwner, LinkOwner {
   private config: ServiceConfig;
   private readonly ledger: WorkerLedger;
   private readonly wheel: TimerWheel;
   private readonly clock: Clock;
   private dialer: Dialer;
   private readonly observer: PoolObserver;
-  /** Every connection of this pool, from dial to descriptor closed. */
-  private readonly connections = new Set<Http1UpstreamConnection>();
-  /** Idle connections by endpoint slot, the most recently used last. */
-  private readonly idle = new Map<number, Http1UpstreamConnection[]>();
+  /** From dial to descriptor closed; null until it is known what is spoken. */
+  private readonly links = new Map<Link, UpstreamConnection | null>();
+  /** Connections that take requests, by endpoint slot, the most recently used last. */
+  private readonly free = new Map<number, UpstreamConnection[]>();
   private readonly waiting: Waiting[] = [];
   private slots = new Set<number>();
+  /** HTTP/2 is what the endpoints speak, as far as is known: then several requests wait for one dial. */
+  private multiplexed: boolean;
   private waitsForSlot = false;
   private closed = false;
   private onEmpty: (() => void) | null = null;
@@ -74,16 +80,18 @@ export class ServicePool implements ConnectionOwner {
     this.dialer = dialer;
     this.observer = observer;
     this.slots = new Set(config.endpoints.map((endpoint) => endpoint.slot));
+    this.multiplexed = mayMultiplex(config);
   }
 
-  /** Takes a newer configuration; idle connections to endpoints that left are closed, busy ones when they end. */
+  /** Takes a newer configuration; connections to endpoints that left are closed when they have no request. */
   update(config: ServiceConfig, dialer: Dialer): void {
-    const renewed = this.dialer !== dialer;
+    const renewed = this.dialer !== dialer || this.config.protocol !== config.protocol;
     this.config = config;
     this.dialer = dialer;
     this.slots = new Set(config.endpoints.map((endpoint) => endpoint.slot));
-    for (const [slot, list] of this.idle) {
-      if (renewed || !this.slots.has(slot)) for (const connection of list.slice()) this.dropIdle(connection);
+    if (renewed) this.multiplexed = mayMultiplex(config);
+    for (const [slot, list] of this.free) {
+      if (renewed || !this.slots.has(slot)) for (const connection of list.slice()) this.retire(connection);
     }
     this.serveWaiting();
   }
@@ -91,21 +99,21 @@ export class ServicePool implements ConnectionOwner {
   /** Closes idle connections now and the others when they end; requests already waiting are still served. */
   close(): void {
     this.closed = true;
-    for (const list of this.idle.values()) for (const connection of list.slice()) this.dropIdle(connection);
+    for (const list of this.free.values()) for (const connection of list.slice()) this.retire(connection);
   }
 
   /** Cuts off every connection; resolves when the last descriptor is closed. */
   destroy(): Promise<void> {
     this.closed = true;
-    for (const connection of this.connections) connection.destroy();
+    for (const link of this.links.keys()) link.destroy();
     return new Promise((resolve) => {
-      if (this.connections.size === 0) resolve();
+      if (this.links.size === 0) resolve();
       else this.onEmpty = resolve;
     });
   }
 
   get size(): number {
-    return this.connections.size;
+    return this.links.size;
   }
 
   /**
@@ -113,11 +121,12 @@ export class ServicePool implements ConnectionOwner {
    * may not even wait.
    */
   checkout(waiter: ConnectionWaiter): Failure | null {
-    const list = this.idle.get(waiter.endpoint.slot);
+    const list = this.free.get(waiter.endpoint.slot);
     for (let ready = list?.at(-1); ready !== undefined; ready = list?.at(-1)) {
-      this.takeIdle(ready);
-      if (!ready.isIdle) continue; // its end has begun and is not complete
-      waiter.onConnection(ready);
+      const capacity = this.tooOld(ready) ? 0 : ready.capacity;
+      if (capacity <= 1) this.unlist(ready);
+      if (capacity === 0) continue; // its end has begun and is not complete
+      waiter.onConnection(ready.open());
       return null;
     }
     const unable = this.dialer.failure;
@@ -148,60 +157,74 @@ export class ServicePool implements ConnectionOwner {
   onWanted(): void {
     if (this.hasSlotless()) return;
     const victim = this.oldestIdle();
-    if (victim !== null) this.dropIdle(victim);
+    if (victim !== null) this.retire(victim);
   }
 
-  // What connections tell.
+  // What links and connections tell.
 
-  onConnected(connection: Http1UpstreamConnection): void {
+  onReady(link: Link): void {
+    const connection = this.speak(link);
+    this.links.set(link, connection);
     this.observer.onConnected(connection);
-    const at = this.waiting.findIndex((entry) => entry.dialled === connection);
-    if (at >= 0) this.give(at, connection);
-    else this.onIdle(connection);
-  }
-
-  onConnectFailed(connection: Http1UpstreamConnection, why: Failure): void {
-    this.observer.onConnectFailed(why);
-    const at = this.waiting.findIndex((entry) => entry.dialled === connection);
-    if (at < 0) return;
-    const { waiter } = this.leaveQueue(at);
-    waiter.onConnectFailed(why);
-  }
-
-  onIdle(connection: Http1UpstreamConnection): void {
-    const keep = !this.closed && this.slots.has(connection.endpointSlot);
-    if (!keep && this.waiting.length === 0) {
-      connection.closeGracefully();
-      return;
-    }
-    if (this.ledger.connections.mustYield(this.config.slot, this.waiting.length > 0, this.clock.nowMs())) {
-      connection.closeGracefully();
-      return;
-    }
-    const at = this.slots.has(connection.endpointSlot) ? this.nextFor(connection.endpointSlot) : -1;
-    if (at >= 0) {
+    for (let at = this.dialledFor(link); at >= 0 && connection.capacity > 0; at = this.dialledFor(link))
       this.give(at, connection);
-      return;
-    }
-    if (!keep || this.hasSlotless()) {
-      connection.closeGracefully();
-      return;
-    }
-    const list = this.idle.get(connection.endpointSlot);
-    if (list === undefined) this.idle.set(connection.endpointSlot, [connection]);
-    else list.push(connection);
-    if (list !== undefined && list.length > LIMITS.idleConnectionsPerEndpoint) {
-      this.dropIdle(list[0] as Http1UpstreamConnection);
-    }
+    // More than it takes, or than an HTTP/1.1 connection does.
+    for (const entry of this.waiting) if (entry.dialled === link) entry.dialled = null;
+    if (connection.capacity > 0) this.onFree(connection);
+    this.serveWaiting();
   }
 
-  onClosed(connection: Http1UpstreamConnection): void {
-    this.connections.delete(connection);
-    this.takeIdle(connection);
+  onConnectFailed(link: Link, why: Failure): void {
+    this.observer.onConnectFailed(why);
+    const failed: ConnectionWaiter[] = [];
+    for (let at = this.dialledFor(link); at >= 0; at = this.dialledFor(link))
+      failed.push(this.leaveQueue(at).waiter);
+    for (const waiter of failed) waiter.onConnectFailed(why);
+  }
+
+  onFree(connection: UpstreamConnection): void {
+    const { endpointSlot } = connection.link;
+    const keep = !this.closed && this.slots.has(endpointSlot) && !this.tooOld(connection);
+    if (!keep && this.waiting.length === 0) {
+      this.retire(connection);
+      return;
+    }
+    const queued = this.waiting.length > 0 || !connection.isIdle;
+    if (this.ledger.connections.mustYield(this.config.slot, queued, this.clock.nowMs())) {
+      this.retire(connection);
+      return;
+    }
+    if (this.slots.has(endpointSlot)) {
+      for (
+        let at = this.nextFor(endpointSlot);
+        at >= 0 && connection.capacity > 0;
+        at = this.nextFor(endpointSlot)
+      )
+        this.give(at, connection);
+    }
+    if (!keep || (connection.isIdle && this.hasSlotless())) this.retire(connection);
+    else if (connection.capacity > 0) this.list(connection);
+  }
+
+  onLinkClosed(link: Link): void {
+    const connection = this.links.get(link) ?? null;
+    this.links.delete(link);
+    if (connection !== null) this.unlist(connection);
     this.ledger.connections.release(this.config.slot);
     this.observer.onClosed(connection);
-    if (this.connections.size === 0) this.onEmpty?.();
+    if (this.links.size === 0) this.onEmpty?.();
     this.serveWaiting();
+  }
+
+  /** What is spoken on a connection that has just been made: as configured, or as ALPN agreed. */
+  private speak(link: Link): UpstreamConnection {
+    const { config, wheel, clock } = this;
+    const { protocol } = config;
+    const http2 = protocol === 'http2' || protocol === 'grpc' || (protocol === 'auto' && link.alpn === 'h2');
+    this.multiplexed = http2;
+    return http2
+      ? new Http2UpstreamConnection(this, wheel, clock, link, config)
+      : new Http1UpstreamConnection(this, wheel, link, config.idleTimeoutMs);
   }
 
   /** Dials for every waiter that had no slot, as far as slots go. */
@@ -214,23 +237,34 @@ export class ServicePool implements ConnectionOwner {
   /** False: no slot is free. The waiter stays, and a slot is on its way. */
   private dialFor(entry: Waiting): boolean {
     const { config, ledger } = this;
+    const { endpoint } = entry.waiter;
+    const shared = this.shareable(endpoint.slot);
+    if (shared !== null) {
+      entry.dialled = shared;
+      shared.awaited++;
+      return true;
+    }
     if (!ledger.connections.acquire(config.slot, config.circuitBreaker.maxConnections)) {
       const victim = this.oldestIdle();
-      if (victim !== null) this.dropIdle(victim);
+      if (victim !== null) this.retire(victim);
       else this.waitForSlot();
       return false;
     }
-    const connection = new Http1UpstreamConnection(
-      this,
-      this.wheel,
-      this.dialer,
-      entry.waiter.endpoint,
-      config.connectTimeoutMs,
-      config.idleTimeoutMs,
-    );
-    this.connections.add(connection);
-    entry.dialled = connection;
+    const link = new Link(this, this.wheel, this.clock, this.dialer, endpoint, config.connectTimeoutMs);
+    this.links.set(link, null);
+    entry.dialled = link;
+    link.awaited++;
     return true;
+  }
+
+  /** A connection being dialled that will have room for one more request. */
+  private shareable(endpointSlot: number): Link | null {
+    if (!this.multiplexed) return null;
+    for (const [link, connection] of this.links) {
+      if (connection !== null || link.endpointSlot !== endpointSlot || !link.connecting) continue;
+      if (link.awaited < this.config.http2.maxConcurrentStreams) return link;
+    }
+    return null;
   }
 
   private waitForSlot(): void {
@@ -255,17 +289,22 @@ export class ServicePool implements ConnectionOwner {
     return -1;
   }
 
+  private dialledFor(link: Link): number {
+    return this.waiting.findIndex((entry) => entry.dialled === link);
+  }
+
   private hasSlotless(): boolean {
     return this.waiting.some((entry) => entry.dialled === null);
   }
 
-  private give(at: number, connection: Http1UpstreamConnection): void {
+  private give(at: number, connection: UpstreamConnection): void {
     const { waiter } = this.leaveQueue(at);
-    waiter.onConnection(connection);
+    waiter.onConnection(connection.open());
   }
 
   private leaveQueue(at: number): Waiting {
     const [entry] = this.waiting.splice(at, 1) as [Waiting];
+    if (entry.dialled !== null) entry.dialled.awaited--;
     this.ledger.gauges.release(this.config.slot, GAUGE.pending);
     if (this.waitsForSlot && !this.hasSlotless()) {
       this.waitsForSlot = false;
@@ -274,27 +313,49 @@ export class ServicePool implements ConnectionOwner {
     return entry;
   }
 
-  private oldestIdle(): Http1UpstreamConnection | null {
-    for (const list of this.idle.values()) {
+  private tooOld(connection: UpstreamConnection): boolean {
+    const { maxConnectionAgeMs } = this.config;
+    return maxConnectionAgeMs > 0 && this.clock.nowMs() - connection.link.readyMs >= maxConnectionAgeMs;
+  }
+
+  private oldestIdle(): UpstreamConnection | null {
+    for (const list of this.free.values()) {
       const first = list.find((connection) => connection.isIdle);
       if (first !== undefined) return first;
     }
     return null;
   }
 
-  private takeIdle(connection: Http1UpstreamConnection): void {
-    const list = this.idle.get(connection.endpointSlot);
+  private list(connection: UpstreamConnection): void {
+    const { endpointSlot } = connection.link;
+    const list = this.free.get(endpointSlot);
+    if (list === undefined) this.free.set(endpointSlot, [connection]);
+    else if (connection.protocol !== 'http2' || !list.includes(connection)) {
+      list.push(connection);
+      if (list.length > LIMITS.idleConnectionsPerEndpoint) this.retire(list[0] as UpstreamConnection);
+    }
+  }
+
+  private unlist(connection: UpstreamConnection): void {
+    const { endpointSlot } = connection.link;
+    const list = this.free.get(endpointSlot);
     if (list === undefined) return;
     if (list.at(-1) === connection) list.pop();
     else {
       const at = list.indexOf(connection);
       if (at >= 0) list.splice(at, 1);
     }
-    if (list.length === 0) this.idle.delete(connection.endpointSlot);
+    if (list.length === 0) this.free.delete(endpointSlot);
   }
 
-  private dropIdle(connection: Http1UpstreamConnection): void {
-    this.takeIdle(connection);
+  /** Gives it no further request. */
+  private retire(connection: UpstreamConnection): void {
+    this.unlist(connection);
     connection.closeGracefully();
   }
+}
+
+/** Whether it is worth waiting for a connection that others wait for too. */
+function mayMultiplex({ protocol, tls }: ServiceConfig): boolean {
+  return protocol === 'http2' || protocol === 'grpc' || (protocol === 'auto' && tls !== null);
 }

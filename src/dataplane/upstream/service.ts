@@ -56,7 +56,7 @@ export class UpstreamService {
     this.picker = compilePicker(config);
     this.addresses = config.endpoints.map(addressOf);
     this.outlier = outlierPolicy(config);
-    this.dialer = new Dialer(config.tls, secrets, clock);
+    this.dialer = new Dialer(config.tls, alpnOf(config), secrets, clock);
     this.pool = new ServicePool(config, ledger, wheel, clock, this.dialer, {
       onConnected: (connection) => countConnected(counters, connection),
       onConnectFailed: (why) => countConnectFailure(counters, why),
@@ -67,8 +67,10 @@ export class UpstreamService {
 
   /** Takes a newer configuration of the same service. Requests under way keep what they have. */
   update(config: ServiceConfig, secrets: SecretSet): void {
-    const sameTls = JSON.stringify(config.tls) === JSON.stringify(this.config.tls);
-    if (!sameTls) this.dialer = new Dialer(config.tls, secrets, this.clock);
+    const sameTls =
+      config.protocol === this.config.protocol &&
+      JSON.stringify(config.tls) === JSON.stringify(this.config.tls);
+    if (!sameTls) this.dialer = new Dialer(config.tls, alpnOf(config), secrets, this.clock);
     this.config = config;
     this.picker = compilePicker(config);
     this.addresses = config.endpoints.map(addressOf);
@@ -219,6 +221,20 @@ export function noEndpoint(service: ServiceConfig): Failure {
       ? `service ${service.name} has no endpoints`
       : `none of the ${service.endpoints.length} endpoints of ${service.name} may be used`,
   );
+}
+
+/** What is offered over TLS. */
+function alpnOf({ protocol }: ServiceConfig): readonly string[] {
+  switch (protocol) {
+    case 'auto':
+      return ['h2', 'http/1.1'];
+    case 'http':
+      return ['http/1.1'];
+    case 'tcp':
+      return [];
+    default:
+      return ['h2'];
+  }
 }
 
 function outlierPolicy(config: ServiceConfig): OutlierPolicy | null {

@@ -93,12 +93,19 @@ export class ControlFields {
     return codings === null || this.readCodings(codings, minor);
   }
 
+  /** The client offers to go on in HTTP/2 (RFC 7540 section 3.2; RFC 9113 has withdrawn it, clients have not). */
+  get offersH2c(): boolean {
+    return (
+      this.upgrade !== null && this.upgradeOption && listElements(this.upgrade.toLowerCase()).includes('h2c')
+    );
+  }
+
   /** The protocols asked for by a request's Upgrade without h2c, or null when the field is malformed. */
   upgradeProtocols(): string | null {
     const kept: string[] = [];
     for (const protocol of listElements(this.upgrade ?? '')) {
       if (!PROTOCOL.test(protocol)) return null;
-      // RFC 9113 section 3.1 has withdrawn h2c.
+      // It is this proxy's to answer.
       if (protocol.toLowerCase() !== 'h2c') kept.push(protocol);
     }
     return kept.join(', ');

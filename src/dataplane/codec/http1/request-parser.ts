@@ -4,8 +4,7 @@
  * fields takes 0.6–0.7 µs on a core where touching each byte once takes 0.15: bench/micro/http1-head.ts.
  */
 import { type Failure, type FailureKind, failure, LIMITS } from '../../../base/index.ts';
-import { type BodyKind, H, HeaderList, type RequestHead } from '../../../message/index.ts';
-import { isAuthority } from './authority.ts';
+import { type BodyKind, H, HeaderList, isAuthority, type RequestHead } from '../../../message/index.ts';
 import { BodyReader } from './body-reader.ts';
 import { CR, LF, TLS_HANDSHAKE } from './bytes.ts';
 import { ControlFields } from './control-fields.ts';
@@ -141,6 +140,11 @@ export class RequestParser {
       }
     }
     return at - start;
+  }
+
+  /** `Upgrade: h2c` in the head that was handed over last. */
+  get offersH2c(): boolean {
+    return this.controls.offersH2c;
   }
 
   /** Makes ready for the next request; only when `done`. */

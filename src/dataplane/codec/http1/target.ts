@@ -4,7 +4,7 @@
  * what the connection is, it is.
  */
 import type { FailureKind } from '../../../base/index.ts';
-import { isAuthority, isHostAndPort } from './authority.ts';
+import { isAuthority, isHostAndPort } from '../../../message/index.ts';
 
 const ABSOLUTE = /^https?:\/\//i;
 

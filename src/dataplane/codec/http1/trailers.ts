@@ -4,7 +4,7 @@
  * the header section would act on them, so a message with one of those an attacker can use is refused;
  * other fields pass, apart from the header fields.
  */
-import { HeaderList } from '../../../message/index.ts';
+import { HeaderList, nameIdOf } from '../../../message/index.ts';
 
 const FORBIDDEN: ReadonlySet<string> = new Set([
   // Framing and connection.
@@ -45,4 +45,16 @@ export function trailersOf(text: string, spans: number[], ids: number[]): Header
     if (FORBIDDEN.has(name)) return name;
   }
   return new HeaderList(text, spans, ids);
+}
+
+/** The trailers of a message that came by HTTP/2 as HTTP/1.1 may send them. */
+export function withoutForbidden(trailers: HeaderList): HeaderList {
+  const refused: string[] = [];
+  trailers.forEach((name) => {
+    if (FORBIDDEN.has(name.toLowerCase())) refused.push(name.toLowerCase());
+  });
+  if (refused.length === 0) return trailers;
+  const allowed = trailers.clone();
+  for (const name of refused) allowed.delete(nameIdOf(name) || name);
+  return allowed;
 }

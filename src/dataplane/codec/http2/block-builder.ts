@@ -65,11 +65,13 @@ const NONE: PseudoFields = {
 };
 
 export class BlockBuilder {
+  /** Places of fields that are never to be indexed. */
+  private sensitive: number[] | null = null;
   /** Bytes of the scratch buffer that are taken. */
   length = 0;
   private readonly limits: HeaderLimits;
   /** Fields so far, in `spans` and `ids`. */
-  private count = 0;
+  count = 0;
   /** Where the first line that is no pseudo-header field begins. */
   private textStart = 0;
   private listBytes = 0;
@@ -94,6 +96,7 @@ export class BlockBuilder {
     this.tooLarge = '';
     this.fault = '';
     this.cookies = 0;
+    this.sensitive = null;
     if (this.pseudoCount > 0) {
       this.pseudoCount = 0;
       this.known.fill(null);
@@ -131,6 +134,12 @@ export class BlockBuilder {
       this.take(nameLength, valueLength, id, facts);
   }
 
+  /** The line added last is never to be indexed. */
+  noteSensitive(): void {
+    this.sensitive ??= [];
+    this.sensitive.push(this.count - 1);
+  }
+
   finish(): HeaderBlock {
     const { length, textStart } = this;
     const all = length === 0 ? '' : scratch.bytes.toString('latin1', 0, length);
@@ -146,6 +155,7 @@ export class BlockBuilder {
       this.tooLarge,
       this.fault,
     );
+    if (this.sensitive !== null) block.markSensitive(this.sensitive);
     if (this.cookies > 1) block.joinCookies();
     return block;
   }

@@ -69,6 +69,12 @@ export class HeaderBlock {
     this.shared = true;
   }
 
+  /** `places` are those of fields that are never to be indexed. */
+  markSensitive(places: readonly number[]): void {
+    const { text, spans } = this;
+    this.headers.sensitive = places.map((place) => text.slice(spans[4 * place], spans[4 * place + 1]));
+  }
+
   /** RFC 9113 section 8.2.3: crumbs of a cookie become one field before they leave HTTP/2. */
   joinCookies(): void {
     const { text, spans, ids } = this;

@@ -92,8 +92,10 @@ export class HpackDecoder {
       } else if (byte >= 0x20) return this.fail('a table size update after a field');
       else {
         // Never indexed (0x10) or only not now: this decoder indexes neither.
+        const { count } = block;
         at = this.readLiteral(bytes, at, end, byte & 0x0f, 0x0f, false);
         if (at < 0) return null;
+        if (byte >= 0x10 && block.count > count) block.noteSensitive();
       }
     }
     const made = block.finish();

@@ -37,6 +37,7 @@ export class HpackEncoder {
   private lowest: number;
   private out: OutBuffer = NOWHERE;
   private except: FieldSet | undefined;
+  private sensitive: readonly string[] | null = null;
   /** The names of the last list, by place: most lists have the same, and comparing is cheaper than looking up. */
   private readonly recent: NameFacts[] = [];
   private place = 0;
@@ -58,7 +59,9 @@ export class HpackEncoder {
         facts = nameFacts(name);
         if (place < RECENT_NAMES) recent[place] = facts;
       }
-      if (this.except === undefined || this.except.marks[facts.id] !== 1) this.add(facts, value);
+      if (this.except !== undefined && this.except.marks[facts.id] === 1) return;
+      const secret = this.sensitive !== null && this.sensitive.includes(facts.name);
+      this.add(facts, value, secret ? NEVER_INDEXED : facts.policy);
     };
   }
 
@@ -98,6 +101,7 @@ export class HpackEncoder {
   /** All fields of a list, names in lower case, without those whose name is in `except`. */
   fields(headers: HeaderList, except?: FieldSet): void {
     this.except = except;
+    this.sensitive = headers.sensitive;
     this.place = 0;
     headers.forEach(this.visit);
   }
@@ -111,18 +115,20 @@ export class HpackEncoder {
   end(): void {
     this.out = NOWHERE;
     this.except = undefined;
+    this.sensitive = null;
   }
 
-  private add(name: NameFacts, value: string): void {
+  private add(name: NameFacts, value: string, wanted = name.policy): void {
     const { table } = this;
     const { staticValues } = name;
-    for (let i = 0; i < staticValues.length; i++) {
+    let policy = wanted;
+    // A secret that stands in the static table is none, but the peer is to keep it out of its own.
+    for (let i = 0; policy !== NEVER_INDEXED && i < staticValues.length; i++) {
       if (staticValues[i] === value) {
         this.writeIndex(0x80, 0x7f, name.staticIndex + i);
         return;
       }
     }
-    let { policy } = name;
     if (policy === NEVER_IF_SHORT) policy = value.length < SHORT_COOKIE ? NEVER_INDEXED : INDEXED;
     if (policy === INDEXED) {
       const index = table.find(name, value);

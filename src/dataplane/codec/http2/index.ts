@@ -5,8 +5,9 @@
 export type { HeaderLimits } from './block-builder.ts';
 export * from './codes.ts';
 export { requestFault, responseFault, trailersFault } from './field-rules.ts';
-export { FrameReader, type FrameReaderOptions, type FrameSink } from './frame-reader.ts';
+export { FrameReader } from './frame-reader.ts';
 export type { FrameError } from './frame-rules.ts';
+export type { FrameReaderOptions, FrameSink } from './frame-sink.ts';
 export {
   beginHeaders,
   endHeaders,
@@ -22,8 +23,10 @@ export {
 export { HeaderBlock, type PseudoFields } from './header-block.ts';
 export { HpackDecoder } from './hpack-decoder.ts';
 export { HpackEncoder } from './hpack-encoder.ts';
+export { HTTP1_FIELDS } from './http1-fields.ts';
 export { OutBuffer } from './out-buffer.ts';
 export type { FrameOut } from './outgoing.ts';
-export { Http2Session, type SessionOptions, type SessionOwner } from './session.ts';
-export type { SettingsValues } from './settings.ts';
-export type { Http2Stream, StreamHandler } from './stream.ts';
+export { Http2Session } from './session.ts';
+export type { SessionOptions, SessionOwner } from './session-owner.ts';
+export { noSettings, readSettings, SETTING_BYTES, type SettingsValues } from './settings.ts';
+export type { Http2Stream, ResetCause, StreamHandler } from './stream.ts';

@@ -1,12 +1,19 @@
 /**
- * Everything one side of a connection sends. Frames are gathered and handed to the socket once per turn; body bytes
+ * Everything one side of a connection sends. Frames are gathered and written once per pass of the event loop; body bytes
  * go as far as the peer's two windows and the socket allow, and what is left waits as a copy in its stream, which is
  * told to stop. Streams that wait take turns, a frame each (RFC 9113 leaves the order to the sender; priorities
  * are deprecated), so that a large answer does not hold up a small one.
  */
-import { atTurnEnd, LIMITS, type TurnTask } from '../../../base/index.ts';
+import { atPassEnd, LIMITS, type PassTask } from '../../../base/index.ts';
 import type { HeaderList } from '../../../message/index.ts';
-import { FLAG, FRAME_BYTES_DEFAULT, HEADER_TABLE_DEFAULT, WINDOW_DEFAULT, WINDOW_MAX } from './codes.ts';
+import {
+  FLAG,
+  FRAME_BYTES_DEFAULT,
+  FRAME_HEADER_BYTES,
+  HEADER_TABLE_DEFAULT,
+  WINDOW_DEFAULT,
+  WINDOW_MAX,
+} from './codes.ts';
 import {
   beginHeaders,
   endHeaders,
@@ -26,20 +33,21 @@ import type { Http2Stream } from './stream.ts';
 
 /** The way to a socket. */
 export interface FrameOut {
-  /** Takes a copy of `bytes[start, end)`, to be written soon. */
+  /** Takes a copy of `bytes[start, end)`, to be written with `flush` at the latest. */
   put(bytes: Buffer, start: number, end: number): void;
+  flush(): void;
   /** False while so much waits to be sent that bodies have to wait. */
   readonly belowHighWater: boolean;
 }
 
 /** Payloads up to this size are gathered with the frames; larger ones go to the socket's own memory at once. */
 const JOIN_BYTES = 1_024;
-/** Gathered frames beyond this size are handed over before the turn ends. */
+/** Gathered frames beyond this size are handed over before the pass ends. */
 const GATHERED_BYTES = 32 * 1_024;
 /** Place of the flags in a frame's header. */
 const FLAGS_AT = 4;
 
-export class Outgoing implements TurnTask {
+export class Outgoing implements PassTask {
   /** What the peer lets us send on the connection. */
   window = WINDOW_DEFAULT;
   /** The peer's SETTINGS_INITIAL_WINDOW_SIZE: what a new stream may send. */
@@ -53,7 +61,7 @@ export class Outgoing implements TurnTask {
   private readonly waiting: Http2Stream[] = [];
   private scheduled = false;
   private stopped = false;
-  /** The last DATA frame made, while it is still here: the end of its stream becomes a flag of it. -1: none. */
+  /** The last HEADERS or DATA frame made, while it is still here: the end of its stream becomes a flag of it. -1: none. */
   private lastAt = -1;
   private lastStream = 0;
   private dataFrames = 0;
@@ -71,7 +79,7 @@ export class Outgoing implements TurnTask {
     this.flushSoon();
   }
 
-  /** Takes the peer's settings and acknowledges them. False: they make a window too large. */
+  /** Takes the peer's settings. False: they make a window too large. */
   applySettings(settings: SettingsValues, streams: Iterable<Http2Stream>): boolean {
     if (settings.headerTableSize >= 0) {
       this.encoder.setPeerTableSize(settings.headerTableSizeLowest);
@@ -88,10 +96,13 @@ export class Outgoing implements TurnTask {
         if (change > 0) this.wait(stream);
       }
     }
-    writeSettingsAck(this.frames);
-    this.flushSoon();
     this.pump();
     return true;
+  }
+
+  settingsAck(): void {
+    writeSettingsAck(this.frames);
+    this.flushSoon();
   }
 
   ping(ack: boolean, payload: Buffer, start: number): void {
@@ -122,6 +133,8 @@ export class Outgoing implements TurnTask {
     write(encoder);
     encoder.end();
     endHeaders(frames, start, stream.id, endStream, this.frameBytes);
+    this.lastAt = start - FRAME_HEADER_BYTES;
+    this.lastStream = stream.id;
     this.flushSoon();
     if (endStream) this.end(stream);
   }
@@ -198,12 +211,24 @@ export class Outgoing implements TurnTask {
 
   /** No more frames are made; what was made goes out. */
   stop(): void {
-    this.flush();
+    this.write();
     this.stopped = true;
     this.waiting.length = 0;
   }
 
-  flush(): void {
+  /** Writes what was made; it happens by itself when the pass ends. */
+  write(): void {
+    if (this.stopped) return;
+    this.flush();
+    this.out.flush();
+  }
+
+  onPassEnd(): void {
+    this.scheduled = false;
+    this.write();
+  }
+
+  private flush(): void {
     const { frames } = this;
     if (frames.length === 0 || this.stopped) return;
     this.out.put(frames.bytes, 0, frames.length);
@@ -211,16 +236,11 @@ export class Outgoing implements TurnTask {
     this.lastAt = -1;
   }
 
-  onTurnEnd(): void {
-    this.scheduled = false;
-    this.flush();
-  }
-
   private flushSoon(): void {
     if (this.frames.length > GATHERED_BYTES) this.flush();
     if (this.scheduled) return;
     this.scheduled = true;
-    atTurnEnd(this);
+    atPassEnd(this);
   }
 
   private wait(stream: Http2Stream): void {

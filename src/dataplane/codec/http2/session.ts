@@ -6,42 +6,23 @@
  * A fault of one stream ends that stream (RST_STREAM), a fault of the connection all of it (GOAWAY): `execute`
  * then returns -1, and the owner closes the socket once what was written has gone out.
  */
-import { type Clock, LIMITS } from '../../../base/index.ts';
+import { LIMITS } from '../../../base/index.ts';
 import type { HeaderList } from '../../../message/index.ts';
 import { ERROR, type ErrorCode, errorName, FRAME_BYTES_DEFAULT, HEADER_TABLE_DEFAULT } from './codes.ts';
 import { requestFault, trailersFault } from './field-rules.ts';
 import { EARNED, FloodGuard, PRICE } from './flood-guard.ts';
-import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { FrameReader } from './frame-reader.ts';
 import type { FrameError } from './frame-rules.ts';
+import type { FrameSink } from './frame-sink.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import { type DataRules, IncomingData } from './incoming-data.ts';
 import { type FrameOut, Outgoing } from './outgoing.ts';
+import type { SessionOptions, SessionOwner } from './session-owner.ts';
 import { ourSettings, type SettingsValues } from './settings.ts';
-import type { Http2Stream } from './stream.ts';
+import type { Http2Stream, ResetCause } from './stream.ts';
 import { ENDED, StreamTable } from './stream-table.ts';
-
-export interface SessionOptions {
-  readonly role: 'server' | 'client';
-  readonly clock: Clock;
-  /** Streams the peer may have open at once; of a client's session 0. */
-  readonly maxStreams: number;
-  readonly headerBytes: number;
-}
-
-/** What the owner of a connection is told. */
-export interface SessionOwner {
-  /** The peer opened a stream with a proper request, or one with too large a head (`block.tooLarge`). Sets `stream.handler`. */
-  onStream(stream: Http2Stream, block: HeaderBlock, endStream: boolean): void;
-  /** A stream is gone. */
-  onStreamClosed(stream: Http2Stream): void;
-  /** The peer's settings have changed. */
-  onSettings(): void;
-  /** The peer takes no new streams; those above `lastStreamId` were never looked at. */
-  onGoaway(lastStreamId: number, code: number, debug: string): void;
-  onPong(): void;
-}
 
 export class Http2Session implements FrameSink, DataRules {
   /** Why the connection had to end; null while it need not. */
@@ -112,6 +93,16 @@ export class Http2Session implements FrameSink, DataRules {
     return stream;
   }
 
+  /** A server takes the request that asked for HTTP/2 by `Upgrade` as stream 1, with the settings it came with. */
+  adopt(settings: SettingsValues): Http2Stream {
+    this.takeSettings(settings);
+    this.streams.lastPeerId = 1;
+    const stream = this.streams.add(1, this.out.initialWindow, LIMITS.http2StreamWindow);
+    stream.headSeen = true;
+    stream.remoteEnded = true;
+    return stream;
+  }
+
   /** Ends a stream from our side. Harmless on one that is gone. */
   reset(stream: Http2Stream, code: ErrorCode): void {
     if (stream.closed) return;
@@ -142,14 +133,18 @@ export class Http2Session implements FrameSink, DataRules {
     this.error = error;
     this.reader.stop();
     this.goaway(error.code, `${errorName(error.code)}: ${error.detail}`.slice(0, 128));
-    this.end(error.code, error.detail);
+    this.endAll('fault', error.code, error.detail);
   }
 
   /** The connection is over: every stream is told. */
-  end(code: number, detail: string): void {
+  end(detail: string): void {
     this.reader.stop();
-    this.out.stop();
-    for (const stream of [...this.streams.open.values()]) this.drop(stream, code, detail);
+    this.endAll('connection', ERROR.noError, detail);
+  }
+
+  /** In the middle of a header block: the peer owes the rest, and nothing else may come before it. */
+  get inBlock(): boolean {
+    return this.reader.inBlock;
   }
 
   // What the reader finds.
@@ -171,7 +166,7 @@ export class Http2Session implements FrameSink, DataRules {
     if (stream !== undefined) this.onNextBlock(stream, block, endStream, fault);
     else if (this.streams.isPeers(streamId) && streamId > this.streams.lastPeerId)
       this.onNewStream(streamId, block, endStream, fault);
-    else this.onHeadersOfNone(streamId);
+    else this.onFrameOfNone(streamId, 'HEADERS');
   }
 
   onData(streamId: number, flowBytes: number, endStream: boolean): void {
@@ -199,18 +194,15 @@ export class Http2Session implements FrameSink, DataRules {
       return;
     }
     this.streams.remember(streamId, ENDED.resetByPeer);
-    this.drop(stream, code, `reset by the peer: ${errorName(code)}`);
+    this.drop(stream, 'peer', code, `reset by the peer: ${errorName(code)}`);
     this.pay(PRICE.reset);
   }
 
   onSettings(settings: SettingsValues): void {
     if (!this.pay(PRICE.settings)) return;
-    if (settings.maxConcurrentStreams >= 0) this.peerMaxStreams = settings.maxConcurrentStreams;
-    if (settings.enableConnectProtocol === 1) this.peerConnects = true;
-    if (!this.out.applySettings(settings, this.streams.open.values())) {
-      this.blame(ERROR.flowControlError, 'SETTINGS make a window larger than 2^31-1');
-      return;
-    }
+    this.takeSettings(settings);
+    if (this.error !== null) return;
+    this.out.settingsAck();
     this.owner.onSettings();
   }
 
@@ -226,6 +218,9 @@ export class Http2Session implements FrameSink, DataRules {
 
   onGoaway(lastStreamId: number, code: number, debug: string): void {
     this.owner.onGoaway(lastStreamId, code, debug);
+    for (const stream of [...this.streams.open.values()])
+      if (stream.id > lastStreamId && !this.streams.isPeers(stream.id))
+        this.drop(stream, 'unprocessed', code, `not looked at before GOAWAY: ${errorName(code)}`);
   }
 
   onWindowUpdate(streamId: number, increment: number): void {
@@ -272,10 +267,15 @@ export class Http2Session implements FrameSink, DataRules {
     }
     this.streams.lastPeerId = streamId;
     // It was on its way when our GOAWAY was sent, and may be tried elsewhere.
-    if (streamId > this.lastServed) this.refuse(streamId, ERROR.refusedStream, 0);
-    else if (fault !== null) this.refuse(streamId, fault.code, PRICE.fault);
+    if (streamId > this.lastServed) this.refuse(streamId, ERROR.refusedStream, 0, 'a stream after GOAWAY');
+    else if (fault !== null) this.refuse(streamId, fault.code, PRICE.fault, fault.detail);
     else if (this.streams.open.size >= this.options.maxStreams)
-      this.refuse(streamId, ERROR.refusedStream, PRICE.refused);
+      this.refuse(
+        streamId,
+        ERROR.refusedStream,
+        PRICE.refused,
+        `more than ${this.options.maxStreams} streams`,
+      );
     else {
       const stream = this.streams.add(streamId, this.out.initialWindow, LIMITS.http2StreamWindow);
       stream.headSeen = true;
@@ -310,23 +310,12 @@ export class Http2Session implements FrameSink, DataRules {
     }
   }
 
-  private onHeadersOfNone(streamId: number): void {
-    if (this.streams.isIdle(streamId))
-      this.blame(ERROR.protocolError, `HEADERS for stream ${streamId}, which was not opened`);
-    else if (this.streams.endOf(streamId) === ENDED.unknown && this.streams.isPeers(streamId))
-      this.blame(ERROR.protocolError, `stream ${streamId} after stream ${this.streams.lastPeerId}`);
-    else this.onFrameOfNone(streamId, 'HEADERS');
-  }
-
+  /** A frame for a stream that is not open. */
   private onFrameOfNone(streamId: number, what: string): void {
-    if (this.streams.isIdle(streamId)) {
-      this.blame(ERROR.protocolError, `${what} for stream ${streamId}, which is idle`);
-      return;
-    }
-    const end = this.streams.endOf(streamId);
-    if (end === ENDED.complete)
-      this.blame(ERROR.streamClosed, `${what} for stream ${streamId}, which is closed`);
-    else if (end === ENDED.resetByPeer) this.refuse(streamId, ERROR.streamClosed, PRICE.fault);
+    const fault = this.streams.faultOfNone(streamId, what);
+    if (fault === null) return;
+    if (fault.scope === 'connection') this.fail(fault);
+    else this.refuse(streamId, fault.code, PRICE.fault, fault.detail);
   }
 
   private endRemote(stream: Http2Stream, trailers: HeaderList | null): void {
@@ -339,10 +328,18 @@ export class Http2Session implements FrameSink, DataRules {
     this.closeIfComplete(stream);
   }
 
+  private takeSettings(settings: SettingsValues): void {
+    if (settings.maxConcurrentStreams >= 0) this.peerMaxStreams = settings.maxConcurrentStreams;
+    if (settings.enableConnectProtocol === 1) this.peerConnects = true;
+    if (!this.out.applySettings(settings, this.streams.open.values()))
+      this.blame(ERROR.flowControlError, 'SETTINGS make a window larger than 2^31-1');
+  }
+
   /** Our side of the stream has ended. */
   private onSent(stream: Http2Stream): void {
     // RFC 9113 section 8.1: a complete answer makes the rest of the request pointless.
-    if (this.options.role === 'server' && !stream.remoteEnded) this.reset(stream, ERROR.noError);
+    if (this.options.role === 'server' && !stream.remoteEnded && !stream.bothWays)
+      this.reset(stream, ERROR.noError);
     else this.closeIfComplete(stream);
   }
 
@@ -359,11 +356,16 @@ export class Http2Session implements FrameSink, DataRules {
     this.owner.onStreamClosed(stream);
   }
 
-  private drop(stream: Http2Stream, code: number, detail: string): void {
+  private drop(stream: Http2Stream, cause: ResetCause, code: number, detail: string): void {
     const { handler } = stream;
     stream.handler = null;
     this.close(stream);
-    handler?.onReset(code, detail);
+    handler?.onReset(cause, code, detail);
+  }
+
+  private endAll(cause: ResetCause, code: number, detail: string): void {
+    this.out.stop();
+    for (const stream of [...this.streams.open.values()]) this.drop(stream, cause, code, detail);
   }
 
   /** @internal */
@@ -371,15 +373,17 @@ export class Http2Session implements FrameSink, DataRules {
     if (stream.closed) return;
     this.streams.remember(stream.id, ENDED.resetByUs);
     this.out.reset(stream.id, code);
-    this.drop(stream, code, detail);
+    this.drop(stream, 'fault', code, detail);
+    this.owner.onStreamFault(code, detail);
     this.pay(PRICE.fault);
   }
 
   /** Resets a stream that was never one. */
-  private refuse(streamId: number, code: ErrorCode, price: number): void {
+  private refuse(streamId: number, code: ErrorCode, price: number, detail: string): void {
     if (!this.pay(price)) return;
     this.streams.remember(streamId, ENDED.resetByUs);
     this.out.reset(streamId, code);
+    this.owner.onStreamFault(code, detail);
   }
 
   /** @internal */

@@ -3,6 +3,8 @@
  * for a closed stream may have been under way when we reset it, which is nobody's fault, or breaks the protocol (RFC
  * 9113 section 5.1, `closed`): only remembering tells.
  */
+import { ERROR } from './codes.ts';
+import { connectionError, type FrameError, streamError } from './frame-rules.ts';
 import { Http2Stream } from './stream.ts';
 
 export const ENDED = {
@@ -67,6 +69,24 @@ export class StreamTable {
   endOf(id: number): Ended {
     const place = this.ids.indexOf(id);
     return place < 0 ? ENDED.unknown : (this.ends[place] as Ended);
+  }
+
+  /** What is wrong with a frame for a stream that is not open; null: nothing, it was under way when we reset it. */
+  faultOfNone(id: number, what: string): FrameError | null {
+    if (this.isIdle(id))
+      return connectionError(ERROR.protocolError, `${what} for stream ${id}, which is idle`);
+    switch (this.endOf(id)) {
+      case ENDED.complete:
+        return connectionError(ERROR.streamClosed, `${what} for stream ${id}, which is closed`);
+      case ENDED.resetByPeer:
+        return streamError(ERROR.streamClosed, `${what} for stream ${id}, which was reset`);
+      case ENDED.unknown:
+        return what === 'HEADERS' && this.isPeers(id)
+          ? connectionError(ERROR.protocolError, `stream ${id} after stream ${this.lastPeerId}`)
+          : null;
+      default:
+        return null;
+    }
   }
 
   /** The peer numbers its streams like this. */

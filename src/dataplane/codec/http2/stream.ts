@@ -5,6 +5,12 @@
 import type { HeaderList } from '../../../message/index.ts';
 import type { HeaderBlock } from './header-block.ts';
 
+/**
+ * Why a stream is gone before both sides ended it: the peer reset it, or never looked at it (GOAWAY); it broke a
+ * rule and was reset by us; the connection ended.
+ */
+export type ResetCause = 'peer' | 'unprocessed' | 'fault' | 'connection';
+
 /** The owner's side of a stream. After `onReset` no further call is made. */
 export interface StreamHandler {
   /**
@@ -17,8 +23,8 @@ export interface StreamHandler {
   onEnd(trailers: HeaderList | null): void;
   /** More may be sent. */
   onWritable(): void;
-  /** The stream is gone: the peer's RST_STREAM or GOAWAY, its error, or the end of the connection. */
-  onReset(code: number, detail: string): void;
+  /** The stream is gone. */
+  onReset(cause: ResetCause, code: number, detail: string): void;
 }
 
 export class Http2Stream {
@@ -40,6 +46,8 @@ export class Http2Stream {
   /** Received, and not yet given back to the peer as window. */
   owedBytes = 0;
   paused = false;
+  /** Raw bytes go both ways (extended CONNECT): the end of one direction is not the end of the other. */
+  bothWays = false;
   /** Copies of what could not be sent yet. */
   readonly queue: Buffer[] = [];
   queuedBytes = 0;

@@ -1,0 +1,222 @@
+/**
+ * One HTTP/2 connection of a client. The session finds streams and keeps the protocol's rules; this class makes
+ * requests of them, counts what broke a rule, and ends the connection: when it was idle too long, when the client is
+ * to go elsewhere (GOAWAY twice, RFC 9113 section 6.8, so that no request on its way is lost), or when it broke the protocol.
+ */
+import { type Failure, failure, LIMITS, Timer, type TimerOwner } from '../../base/index.ts';
+import type { RequestHead } from '../../message/index.ts';
+import { LISTENER_COUNTER } from '../../telemetry/index.ts';
+import {
+  ERROR,
+  type ErrorCode,
+  type HeaderBlock,
+  Http2Session,
+  type Http2Stream,
+  type SessionOwner,
+  type SettingsValues,
+} from '../codec/http2/index.ts';
+import type { ClientLink, ClientUser } from './client-link.ts';
+import type { ListenerContext } from './context.ts';
+import { Http2Request } from './http2-request.ts';
+import { LingeringClose } from './lingering-close.ts';
+
+const IDLE = 1;
+const OWED = 2;
+const DRAIN = 3;
+
+export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
+  readonly link: ClientLink;
+  readonly context: ListenerContext;
+  readonly session: Http2Session;
+  /** No stream for so long. */
+  private readonly idleTimer = new Timer(this, IDLE);
+  /** The client owes the rest of a header block, or an answer to our SETTINGS. */
+  private readonly owedTimer = new Timer(this, OWED);
+  private drainTimer: Timer | null = null;
+  private closing: LingeringClose | null = null;
+  /** What its streams are told when the connection ends. */
+  private reason: Failure = failure('downstream-gone');
+
+  constructor(link: ClientLink, context: ListenerContext) {
+    this.link = link;
+    this.context = context;
+    const { config, clock } = context;
+    this.session = new Http2Session(
+      {
+        role: 'server',
+        clock,
+        maxStreams: config.http2.maxConcurrentStreams,
+        headerBytes: config.maxHeaderBytes,
+      },
+      this,
+      link.out,
+    );
+    context.counters.add(LISTENER_COUNTER.downstreamCxHttp2Total, 1);
+    context.wheel.arm(this.owedTimer, LIMITS.http2SettingsMs);
+    this.becomeIdle();
+  }
+
+  get busy(): boolean {
+    return this.session.streams.open.size > 0;
+  }
+
+  /** Takes on the request that asked for HTTP/2 by `Upgrade`, with the settings it came with. */
+  adopt(head: RequestHead, settings: SettingsValues): void {
+    this.request(this.session.adopt(settings)).accept(head, true);
+  }
+
+  drain(): void {
+    if (this.drainTimer !== null || this.closing !== null) return;
+    this.goaway('', true);
+    this.drainTimer = new Timer(this, DRAIN);
+    this.context.wheel.arm(this.drainTimer, LIMITS.drainGraceMs);
+  }
+
+  destroy(): void {
+    this.reason = failure('shutting-down');
+    this.session.end('');
+    this.link.socket.destroy();
+  }
+
+  /** Why a stream is gone, in the exchange's words. */
+  reasonOf(cause: 'peer' | 'unprocessed' | 'fault' | 'connection', detail: string): Failure {
+    if (cause === 'peer') {
+      this.context.counters.add(LISTENER_COUNTER.http2RxReset, 1);
+      return failure('downstream-gone', detail);
+    }
+    if (cause !== 'fault') return this.reason;
+    return failure(this.flooded ? 'http2-flood' : 'http2-protocol', detail);
+  }
+
+  // What the session tells.
+
+  onStream(stream: Http2Stream, block: HeaderBlock, endStream: boolean): void {
+    this.request(stream).begin(block, endStream);
+  }
+
+  onStreamClosed(): void {
+    if (this.busy || this.closing !== null) return;
+    if (this.drainTimer !== null && !this.drainTimer.armed) this.linger();
+    else this.becomeIdle();
+  }
+
+  onSettings(): void {}
+
+  onGoaway(): void {
+    if (!this.busy) this.linger();
+  }
+
+  onPong(): void {}
+
+  onStreamFault(code: ErrorCode, _detail: string): void {
+    const refused = code === ERROR.refusedStream;
+    const { counters } = this.context;
+    counters.add(refused ? LISTENER_COUNTER.http2StreamRefused : LISTENER_COUNTER.http2RxMessagingError, 1);
+  }
+
+  // What the link and the clock bring.
+
+  onBytes(bytes: Buffer, length: number): void {
+    if (this.closing !== null) this.closing.drop(length);
+    else if (this.session.execute(bytes, 0, length) < 0) this.fail();
+    else this.watch();
+  }
+
+  onDrain(): void {
+    if (this.closing !== null) this.closing.onDrain();
+    else this.session.out.pump();
+  }
+
+  onPeerEnd(): void {
+    if (this.closing !== null) return; // the socket closes by itself once our last frames are out
+    // As for HTTP/1.1: a client that ends its side in the middle of a request has gone.
+    if (this.busy) this.link.socket.destroy();
+    else this.linger();
+  }
+
+  onClose(): void {
+    const { wheel } = this.context;
+    this.session.end('the client closed the connection');
+    wheel.cancel(this.idleTimer);
+    wheel.cancel(this.owedTimer);
+    if (this.drainTimer !== null) wheel.cancel(this.drainTimer);
+    this.closing?.cancel();
+    this.context.onClosed(this.link);
+  }
+
+  onTimer(tag: number): void {
+    if (this.closing !== null) return;
+    if (tag === IDLE) {
+      this.goaway('idle');
+      this.linger();
+    } else if (tag === DRAIN) {
+      this.goaway('');
+      if (!this.busy) this.linger();
+    } else {
+      if (this.session.inBlock)
+        this.session.fail({
+          code: ERROR.protocolError,
+          scope: 'connection',
+          detail: `a header block that took longer than ${this.context.config.headerTimeoutMs} ms`,
+        });
+      else
+        this.session.fail({
+          code: ERROR.settingsTimeout,
+          scope: 'connection',
+          detail: 'SETTINGS were not acknowledged',
+        });
+      this.fail();
+    }
+  }
+
+  private request(stream: Http2Stream): Http2Request {
+    this.context.wheel.cancel(this.idleTimer);
+    const request = new Http2Request(this, stream);
+    stream.handler = request;
+    return request;
+  }
+
+  private get flooded(): boolean {
+    return this.session.error?.code === ERROR.enhanceYourCalm;
+  }
+
+  private becomeIdle(): void {
+    const { idleTimeoutMs } = this.context.config;
+    if (idleTimeoutMs > 0) this.context.wheel.arm(this.idleTimer, idleTimeoutMs);
+  }
+
+  /** A header block has to be complete within the header timeout, and our SETTINGS acknowledged. */
+  private watch(): void {
+    const { session, owedTimer } = this;
+    if (session.inBlock || session.settling) {
+      if (!owedTimer.armed) this.context.wheel.arm(owedTimer, this.context.config.headerTimeoutMs);
+    } else if (owedTimer.armed) this.context.wheel.cancel(owedTimer);
+  }
+
+  private goaway(debug: string, soon = false): void {
+    this.context.counters.add(LISTENER_COUNTER.http2GoawaySent, 1);
+    this.session.goaway(ERROR.noError, debug, soon);
+  }
+
+  /** The session ended it: the client broke the protocol. */
+  private fail(): void {
+    const { counters, conductor } = this.context;
+    const detail = this.session.error?.detail ?? '';
+    counters.add(LISTENER_COUNTER.http2GoawaySent, 1);
+    if (this.flooded) counters.add(LISTENER_COUNTER.http2Flood, 1);
+    conductor.connectionFailed(
+      this.link.facts,
+      failure(this.flooded ? 'http2-flood' : 'http2-protocol', detail),
+    );
+    this.linger();
+  }
+
+  private linger(): void {
+    const { wheel, config } = this.context;
+    const { socket, raw } = this.link;
+    this.session.out.write();
+    wheel.cancel(this.idleTimer);
+    wheel.cancel(this.owedTimer);
+    this.closing = new LingeringClose(socket, raw, wheel, config.idleTimeoutMs);
+  }
+}

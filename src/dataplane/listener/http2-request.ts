@@ -1,0 +1,207 @@
+/**
+ * One request on an HTTP/2 connection of a client: its stream translated to the model and back. The pseudo-header fields
+ * become the head, an extended CONNECT (RFC 8441) a request for a protocol switch whose agreement is 200 and not 101.
+ */
+import { type Failure, type FailureKind, failure, LIMITS } from '../../base/index.ts';
+import {
+  type ConnectionFacts,
+  type DownstreamHandler,
+  type DownstreamStream,
+  H,
+  type HeaderList,
+  isAuthority,
+  listElements,
+  type RequestHead,
+  type ResponseHead,
+} from '../../message/index.ts';
+import {
+  ERROR,
+  type HeaderBlock,
+  HTTP1_FIELDS,
+  type Http2Stream,
+  type ResetCause,
+  type StreamHandler,
+} from '../codec/http2/index.ts';
+import type { Http2Connection } from './http2-connection.ts';
+
+export class Http2Request implements DownstreamStream, StreamHandler {
+  readonly facts: ConnectionFacts;
+  private readonly connection: Http2Connection;
+  private readonly stream: Http2Stream;
+  private handler: DownstreamHandler | null = null;
+  private method = '';
+  private expectsContinue = false;
+  /** The client asked for a protocol switch; it got it. */
+  private tunnel = false;
+  private tunnelled = false;
+  private answerBegun = false;
+  private answerEnded = false;
+  private requestEnded = false;
+  /** The answer has no body, whatever its fields say. */
+  private bodiless = false;
+  /** What came of a tunnel before it was agreed to. */
+  private early: Buffer[] | null = null;
+
+  constructor(connection: Http2Connection, stream: Http2Stream) {
+    this.connection = connection;
+    this.stream = stream;
+    this.facts = connection.link.facts;
+  }
+
+  begin(block: HeaderBlock, endStream: boolean): void {
+    const head = this.requestHead(block, endStream);
+    if (typeof head === 'string') {
+      this.requestEnded = endStream;
+      this.connection.context.conductor.refuse(failure(head, block.tooLarge), this);
+    } else this.accept(head, endStream);
+  }
+
+  /** Hands the request to the exchange. */
+  accept(head: RequestHead, ended: boolean): void {
+    const { conductor, config } = this.connection.context;
+    this.requestEnded = ended;
+    this.method = head.method;
+    this.expectsContinue = head.expectContinue;
+    const handler = conductor.accept(config, head, this);
+    if (this.answerEnded || this.stream.closed) return;
+    this.handler = handler;
+    if (ended && head.body === 'length') handler.onEnd(null);
+  }
+
+  // What the exchange asks for.
+
+  sendInformational(head: ResponseHead): void {
+    if (this.answerBegun || head.status === 101) return;
+    if (head.status === 100) {
+      if (!this.expectsContinue || this.requestEnded) return;
+      this.expectsContinue = false;
+    }
+    this.sendFields(head.status, head.headers, -1);
+  }
+
+  sendHead(head: ResponseHead): void {
+    this.answerBegun = true;
+    const { status } = head;
+    this.tunnelled = head.body === 'tunnel';
+    this.bodiless = this.method === 'HEAD' || status === 204 || status === 304;
+    const length = head.body === 'length' && status !== 204 ? head.contentLength : -1;
+    this.sendFields(this.tunnelled ? 200 : status, head.headers, length);
+    if (!this.tunnel) return;
+    this.stream.bothWays = this.tunnelled;
+    if (this.tunnelled && this.early !== null) process.nextTick(() => this.deliverEarly());
+  }
+
+  sendBody(chunk: Buffer): boolean {
+    return this.bodiless || this.connection.session.out.data(this.stream, chunk);
+  }
+
+  sendEnd(trailers: HeaderList | null): void {
+    this.answerEnded = true;
+    if (!this.tunnelled || this.requestEnded) this.handler = null;
+    this.connection.session.out.finish(this.stream, trailers);
+  }
+
+  abort(why: Failure): void {
+    this.handler = null;
+    this.connection.session.reset(
+      this.stream,
+      why.origin === 'downstream' ? ERROR.cancel : ERROR.internalError,
+    );
+  }
+
+  pause(): void {
+    this.connection.session.pause(this.stream);
+  }
+
+  resume(): void {
+    this.connection.session.resume(this.stream);
+  }
+
+  /** What is wrong with one stream says nothing about the others. */
+  closeAfter(): void {}
+
+  // What comes on the stream.
+
+  onBlock(): string {
+    return '';
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.early !== null || (this.tunnel && !this.answerBegun)) {
+      this.early ??= [];
+      this.early.push(Buffer.from(chunk));
+      this.pause();
+    } else this.handler?.onBody(chunk);
+  }
+
+  onEnd(trailers: HeaderList | null): void {
+    this.requestEnded = true;
+    if (this.early !== null) return;
+    const { handler } = this;
+    if (this.answerEnded) this.handler = null;
+    handler?.onEnd(trailers);
+  }
+
+  onWritable(): void {
+    this.handler?.onWritable();
+  }
+
+  onReset(cause: ResetCause, _code: number, detail: string): void {
+    const { handler } = this;
+    this.handler = null;
+    const why = this.connection.reasonOf(cause, detail);
+    handler?.onAborted(why);
+  }
+
+  private deliverEarly(): void {
+    const early = this.early ?? [];
+    this.early = null;
+    this.resume();
+    for (const chunk of early) this.handler?.onBody(chunk);
+    if (this.requestEnded) this.onEnd(null);
+  }
+
+  /** The head, or why it is refused. */
+  private requestHead(block: HeaderBlock, endStream: boolean): RequestHead | FailureKind {
+    if (block.tooLarge !== '') return 'headers-too-large';
+    const { method, path, authority, protocol } = block.pseudo;
+    const headers = block.takeHeaders();
+    const host = headers.get(H.host);
+    // RFC 9113 section 8.3.1.
+    const named = authority ?? host ?? '';
+    if (host !== undefined) {
+      if (host !== named || headers.count(H.host) > 1) return 'bad-host';
+      headers.delete(H.host);
+    }
+    if (named === '') return 'missing-host';
+    if (!isAuthority(named)) return 'bad-host';
+    const target = path ?? named;
+    if (target.length > LIMITS.requestLineBytes) return 'uri-too-long';
+    const expect = headers.getAll(H.expect);
+    if (expect !== undefined && listElements(expect.toLowerCase()).some((one) => one !== '100-continue'))
+      return 'expectation-failed';
+    this.tunnel = protocol !== null;
+    const length = block.contentLength;
+    return {
+      method: this.tunnel ? 'GET' : (method as string),
+      target,
+      authority: named,
+      scheme: this.facts.tls === null ? 'http' : 'https',
+      version: '2',
+      headers,
+      body: this.tunnel ? 'tunnel' : length >= 0 ? 'length' : endStream ? 'none' : 'stream',
+      contentLength: this.tunnel ? -1 : length,
+      expectContinue: expect !== undefined && !endStream,
+      upgrade: protocol ?? '',
+    };
+  }
+
+  /** `length`: Content-Length to be told; -1: none. */
+  private sendFields(status: number, headers: HeaderList, length: number): void {
+    this.connection.session.out.headers(this.stream, false, (encoder) => {
+      encoder.status(status);
+      encoder.fields(headers, HTTP1_FIELDS);
+      if (length >= 0) encoder.field('content-length', String(length));
+    });
+  }
+}

@@ -1,0 +1,42 @@
+/** What a pool knows of a connection, whatever is spoken on it. */
+import type { UpstreamHandler, UpstreamStream } from '../../message/index.ts';
+import type { Link } from './link.ts';
+
+/** The way of one attempt over a connection. */
+export interface AttemptStream extends UpstreamStream {
+  readonly endpointSlot: number;
+  /** First of all: who is told. Then `sendHead` and so on. */
+  begin(handler: UpstreamHandler): void;
+  /**
+   * The handler wants no more of this answer, whose head it has seen. What can be kept of the connection is kept;
+   * no further call comes.
+   */
+  discard(): void;
+}
+
+/**
+ * Why a connection ended: we had no more use for it, it was idle or alive too long, the endpoint closed it, broke the protocol,
+ * or answered no ping.
+ */
+export type CloseCause = 'local' | 'idle-timeout' | 'max-age' | 'remote' | 'protocol' | 'keepalive-timeout';
+
+export interface UpstreamConnection {
+  readonly link: Link;
+  readonly protocol: 'http1' | 'http2' | 'tcp';
+  readonly closeCause: CloseCause;
+  /** Requests that were under way when it ended. */
+  readonly cutRequests: number;
+  /** How many more requests it takes now. */
+  readonly capacity: number;
+  /** No request is under way, and it takes one. */
+  readonly isIdle: boolean;
+  /** Takes a request on; only while `capacity` is above 0. */
+  open(): AttemptStream;
+  /** Takes no more requests, and closes when those under way have ended. */
+  closeGracefully(): void;
+}
+
+/** The pool: told when a connection can take another request. */
+export interface ConnectionOwner {
+  onFree(connection: UpstreamConnection): void;
+}

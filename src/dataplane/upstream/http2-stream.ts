@@ -1,0 +1,215 @@
+/**
+ * One request over an HTTP/2 connection to an endpoint, and its answer translated to the model: the status from its
+ * pseudo-header field, trailers as they are, an agreed extended CONNECT (RFC 8441) as 101.
+ */
+import { type Failure, failure, LIMITS } from '../../base/index.ts';
+import {
+  H,
+  type HeaderList,
+  type RequestHead,
+  type ResponseHead,
+  safeWord,
+  type UpstreamHandler,
+} from '../../message/index.ts';
+import {
+  ERROR,
+  type HeaderBlock,
+  HTTP1_FIELDS,
+  type Http2Stream,
+  type ResetCause,
+  responseFault,
+  type StreamHandler,
+} from '../codec/http2/index.ts';
+import type { AttemptStream } from './connection.ts';
+import type { Http2UpstreamConnection } from './http2-connection.ts';
+import { completeAnswer } from './websocket.ts';
+
+export class Http2UpstreamStream implements AttemptStream, StreamHandler {
+  readonly endpointAddress: string;
+  readonly endpointSlot: number;
+  readonly reused: boolean;
+  private readonly connection: Http2UpstreamConnection;
+  private handler: UpstreamHandler | null = null;
+  private stream: Http2Stream | null = null;
+  private head: RequestHead | null = null;
+  private informational = 0;
+  private tunnelled = false;
+  private answered = false;
+
+  constructor(connection: Http2UpstreamConnection) {
+    const { link } = connection;
+    this.connection = connection;
+    this.endpointAddress = link.endpointAddress;
+    this.endpointSlot = link.endpointSlot;
+    this.reused = connection.served > 1;
+  }
+
+  begin(handler: UpstreamHandler): void {
+    this.handler = handler;
+  }
+
+  sendHead(head: RequestHead): void {
+    this.head = head;
+    // RFC 8441 section 3: only after the endpoint has said that it takes :protocol.
+    if (head.body === 'tunnel') this.connection.awaitSettings(this);
+    else this.openStream(head);
+  }
+
+  sendBody(chunk: Buffer): boolean {
+    return this.stream === null || this.connection.session.out.data(this.stream, chunk);
+  }
+
+  sendEnd(trailers: HeaderList | null): void {
+    // A tunnel's request has no end of its own.
+    if (this.stream === null || (this.head?.body === 'tunnel' && !this.tunnelled)) return;
+    this.connection.session.out.finish(this.stream, trailers);
+  }
+
+  cancel(): void {
+    this.handler = null;
+    this.leave();
+  }
+
+  discard(): void {
+    this.cancel();
+  }
+
+  pause(): void {
+    if (this.stream !== null) this.connection.session.pause(this.stream);
+  }
+
+  resume(): void {
+    if (this.stream !== null) this.connection.session.resume(this.stream);
+  }
+
+  /** The endpoint's SETTINGS are known. */
+  onSettled(): void {
+    const { head } = this;
+    if (head === null || this.handler === null) return;
+    if (this.connection.session.peerConnects) this.openStream(head);
+    else
+      this.fail(
+        failure(
+          'upstream-protocol',
+          `${this.endpointAddress} takes no extended CONNECT (RFC 8441) for ${head.upgrade}`,
+        ),
+      );
+  }
+
+  /** Tells the attempt, once. */
+  fail(why: Failure): void {
+    const { handler } = this;
+    this.handler = null;
+    this.leave();
+    handler?.onFailed(why);
+  }
+
+  // What comes on the stream.
+
+  onBlock(block: HeaderBlock, endStream: boolean): string {
+    const why = block.tooLarge || responseFault(block);
+    if (why !== '') return why;
+    const { stream, handler } = this;
+    if (stream === null || handler === null) return '';
+    const head = this.responseHead(block, endStream);
+    if (block.status < 200) {
+      if (endStream) return 'an interim answer that ends the stream';
+      if (++this.informational > LIMITS.informationalResponses) return 'too many interim answers';
+      handler.onInformational(head);
+      return '';
+    }
+    stream.headSeen = true;
+    this.answered = true;
+    if (!this.isBodiless(block.status)) stream.expectedBytes = block.contentLength;
+    if (this.head?.body === 'tunnel' && block.status < 300) this.becomeTunnel(head);
+    handler.onHead(head);
+    return '';
+  }
+
+  onData(chunk: Buffer): void {
+    this.handler?.onBody(chunk);
+  }
+
+  onEnd(trailers: HeaderList | null): void {
+    const { handler, stream } = this;
+    if (!this.tunnelled) this.handler = null;
+    handler?.onEnd(trailers);
+    // RFC 9113 section 8.1: the rest of a request whose answer is complete is not sent.
+    if (!this.tunnelled && stream?.localEnded === false) this.connection.session.reset(stream, ERROR.cancel);
+  }
+
+  onWritable(): void {
+    this.handler?.onWritable();
+  }
+
+  onReset(cause: ResetCause, code: number, detail: string): void {
+    this.stream = null;
+    this.fail(this.failureOf(cause, code, detail));
+  }
+
+  private openStream(head: RequestHead): void {
+    const { session, secure } = this.connection;
+    const stream = session.open(false, (encoder) => {
+      const tunnel = head.body === 'tunnel';
+      encoder.request(
+        tunnel ? 'CONNECT' : head.method,
+        secure ? 'https' : 'http',
+        safeWord(head.authority),
+        safeWord(head.target),
+        tunnel ? head.upgrade : '',
+      );
+      encoder.fields(head.headers, HTTP1_FIELDS);
+      if (head.body === 'length') encoder.field('content-length', String(head.contentLength));
+    });
+    this.stream = stream;
+    stream.handler = this;
+  }
+
+  private responseHead(block: HeaderBlock, endStream: boolean): ResponseHead {
+    const { status, contentLength } = block;
+    const headers = block.takeHeaders();
+    return {
+      status,
+      reason: '',
+      version: '2',
+      headers,
+      body: contentLength >= 0 ? 'length' : endStream ? 'none' : 'stream',
+      contentLength,
+    };
+  }
+
+  /** Content-Length tells of a body that is not sent (RFC 9110 section 8.6). */
+  private isBodiless(status: number): boolean {
+    return this.head?.method === 'HEAD' || status === 304;
+  }
+
+  private becomeTunnel(head: ResponseHead): void {
+    const request = this.head as RequestHead;
+    this.tunnelled = true;
+    head.status = 101;
+    head.body = 'tunnel';
+    head.contentLength = -1;
+    head.headers.set(H.upgrade, request.upgrade);
+    completeAnswer(request, head.headers);
+  }
+
+  private failureOf(cause: ResetCause, code: number, detail: string): Failure {
+    if (cause === 'unprocessed' || (cause === 'peer' && code === ERROR.refusedStream && !this.answered))
+      return failure('refused-stream', detail);
+    if (cause === 'fault') return failure('upstream-protocol', detail);
+    if (this.answered) return failure('closed-mid-response', detail);
+    return cause === 'connection' && detail === ''
+      ? failure('closed-before-response')
+      : failure('reset-before-response', detail);
+  }
+
+  private leave(): void {
+    const { stream } = this;
+    this.stream = null;
+    if (stream === null) this.connection.forgetUnsettled(this);
+    else {
+      stream.handler = null;
+      this.connection.session.reset(stream, ERROR.cancel);
+    }
+  }
+}
