@@ -22,6 +22,8 @@ export const QUICK: Plan = { quick: true, rounds: 6, seconds: 1, warmSeconds: 2 
 
 export const SERVICES = 100;
 export const CONNECTIONS = 64;
+/** HTTP/2 clients keep few connections, each to one service, with streams at a time on each. */
+export const MULTIPLEXED = { services: 4, connections: 16, streams: 8 } as const;
 
 export interface Backend {
   readonly ports: readonly number[];

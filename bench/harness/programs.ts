@@ -13,6 +13,8 @@ export const PROGRAMS = {
   haproxy: ['-v'],
   wrk: ['-v'],
   oha: ['--version'],
+  h2load: ['--version'],
+  nghttpd: ['--version'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type ProgramName = keyof typeof PROGRAMS;
@@ -41,6 +43,8 @@ export function findPrograms(peersDirectory: string | undefined): Programs {
     haproxy: find('haproxy'),
     wrk: find('wrk'),
     oha: find('oha'),
+    h2load: find('h2load'),
+    nghttpd: find('nghttpd'),
   };
 }
 

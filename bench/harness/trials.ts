@@ -3,9 +3,10 @@
  * proxy's core (what of it was not the subject's is noise, and shown as `foreign`) and of the load core. Below 15 % idle
  * there the load generator was the limit: requests per second then say too little of a fast proxy, CPU per request holds.
  */
+import { h2loadCommand, parseH2load, together } from '../load/h2load.ts';
 import { type OhaOptions, ohaCommand, parseOha } from '../load/oha.ts';
-import { parseWrk, type WrkOptions, wrkCommand } from '../load/wrk.ts';
-import { type Bench, CONNECTIONS, required, SERVICES } from './bench.ts';
+import { type LoadResult, parseWrk, type WrkOptions, wrkCommand } from '../load/wrk.ts';
+import { type Bench, CONNECTIONS, MULTIPLEXED, required, SERVICES } from './bench.ts';
 import { coreTime, cpuSeconds, idleShare } from './proc.ts';
 import { pairedRatio, type Spread, spread } from './stats.ts';
 import { ENVOY, emptyLogs, OUTBOARD, type Subject } from './subjects.ts';
@@ -71,18 +72,48 @@ export async function closedLoop(
   // wrk counts whole seconds only.
   const seconds = Math.max(1, Math.round(all.seconds));
   const command = wrkCommand(required(bench.programs, 'wrk'), { ...all, seconds });
-  const { result, usage } = await watched(bench, subject, async () =>
-    parseWrk(
-      await bench.processes.run(command, { core: bench.cores.load, timeoutMs: seconds * 1e3 + GRACE_MS }),
-    ),
+  return measured(bench, subject, async () => {
+    const result = parseWrk(await runLoad(bench, command, seconds));
+    return { ...result, bytes: result.bytes + all.bodyBytes * result.requests };
+  });
+}
+
+/** As many requests as it takes over HTTP/2, by h2load: a process for each service that is called, all at once. */
+export async function http2Loop(
+  bench: Bench,
+  subject: Subject,
+  url: string,
+  seconds: number = bench.plan.seconds,
+): Promise<Trial> {
+  const { services, connections, streams } = MULTIPLEXED;
+  const h2load = required(bench.programs, 'h2load');
+  const one = async (service: number): Promise<LoadResult> => {
+    const options = { url, service, seconds, connections: connections / services, streams };
+    return parseH2load(await runLoad(bench, h2loadCommand(h2load, options), seconds));
+  };
+  return measured(bench, subject, async () =>
+    together(await Promise.all(Array.from({ length: services }, (_, service) => one(service)))),
   );
-  const sent = all.bodyBytes * result.requests;
+}
+
+/** Runs a load generator to its end; what it printed. */
+export function runLoad(bench: Bench, command: readonly string[], seconds: number): Promise<string> {
+  return bench.processes.run(command, { core: bench.cores.load, timeoutMs: seconds * 1e3 + GRACE_MS });
+}
+
+/** A closed loop as a trial: what the load generator counted, beside what the kernel says of the subject. */
+export async function measured(
+  bench: Bench,
+  subject: Subject,
+  load: () => Promise<LoadResult>,
+): Promise<Trial> {
+  const { result, usage } = await watched(bench, subject, load);
   return {
     ...usage,
     requests: result.requests,
     errors: result.errors,
     rps: result.requests / result.seconds,
-    bytesPerSecond: (result.bytes + sent) / result.seconds,
+    bytesPerSecond: result.bytes / result.seconds,
     cpuMicros: (usage.cpu / result.requests) * 1e6,
     latencyMs: result.latencyMs,
   };
@@ -101,9 +132,8 @@ export async function openLoop(
     ...options,
   };
   const command = ohaCommand(required(bench.programs, 'oha'), all);
-  const timeoutMs = all.seconds * 1e3 + GRACE_MS;
   const { result, usage } = await watched(bench, subject, async () =>
-    parseOha(await bench.processes.run(command, { core: bench.cores.load, timeoutMs })),
+    parseOha(await runLoad(bench, command, all.seconds)),
   );
   return {
     ...usage,
@@ -169,7 +199,7 @@ function describe(name: string, round: number, subject: string, trial: Trial): s
   return [
     `${name} round ${round + 1}, ${subject}: ${Math.round(rps)}/s`,
     `${cpuMicros.toFixed(1)} µs CPU each`,
-    `p99 ${(latencyMs.p99 ?? Number.NaN).toFixed(2)} ms`,
+    ...(Number.isFinite(latencyMs.p99) ? [`p99 ${latencyMs.p99?.toFixed(2)} ms`] : []),
     `busy ${percent(proxyBusy)}`,
     `others on its core ${percent(foreign)}`,
     `load core idle ${percent(loadIdle)}${loadIdle < LOAD_BOUND ? ' (load-bound)' : ''}`,

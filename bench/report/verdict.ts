@@ -2,7 +2,7 @@
 import type { Spread } from '../harness/stats.ts';
 
 /** Names of ratios of which more is better; of all others less is. */
-const MORE_IS_BETTER = /rps|bytes|per_cpu/;
+const MORE_IS_BETTER = /rps|msgs|bytes|per_cpu/;
 
 /** A difference that the spread doesn't reach across is one; else nobody has won. */
 export function verdict(name: string, { min, max }: Spread): 'better' | 'worse' | 'even' {

@@ -74,7 +74,7 @@ async function underFault(
     `fault-${fault}-${name}-${round}`,
     [{ name: 'plain', tls: false, mutual: false }],
     {
-      services: [{ name: 'svc-0', hostname: 'svc-0.bench.example', ports }],
+      services: [{ name: 'svc-0', hostname: 'svc-0.bench.example', ports, protocol: 'http' }],
       retry: RETRY,
     },
   );

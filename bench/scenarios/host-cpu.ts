@@ -9,6 +9,7 @@ import { freePorts } from '../harness/ports.ts';
 import { portAnswers } from '../harness/processes.ts';
 import { type Subject, startEnvoy, startOutboard } from '../harness/subjects.ts';
 import { closedLoop, interleave, ratioOf } from '../harness/trials.ts';
+import type { ServiceSpec } from '../setup/spec.ts';
 import { type Scenario, standardNotes } from './scenario.ts';
 
 const APP = fileURLToPath(new URL('../load/app.ts', import.meta.url));
@@ -54,7 +55,7 @@ export const hostCpu: Scenario = {
 
 async function withOutboard(bench: Bench): Promise<Subject> {
   const app = await startApp(bench);
-  const services = [{ name: 'app', hostname: null, ports: [app.port] }];
+  const services = servedBy(app.port);
   const spec = await newSpec(bench, DPU, [TLS], { services, core: bench.cores.backend });
   // Outboard's own CPU is the DPU's: the host's is the application's alone.
   return { ...(await startOutboard(bench, spec, DPU)), pids: [app.pid] };
@@ -62,9 +63,13 @@ async function withOutboard(bench: Bench): Promise<Subject> {
 
 async function withEnvoy(bench: Bench): Promise<Subject> {
   const app = await startApp(bench);
-  const services = [{ name: 'app', hostname: null, ports: [app.port] }];
+  const services = servedBy(app.port);
   const envoy = await startEnvoy(bench, await newSpec(bench, SIDECAR, [TLS], { services }), SIDECAR);
   return { ...envoy, pids: [app.pid, ...envoy.pids] };
+}
+
+function servedBy(port: number): ServiceSpec[] {
+  return [{ name: 'app', hostname: null, ports: [port], protocol: 'http' }];
 }
 
 async function startApp(bench: Bench): Promise<{ port: number; pid: number; stop: () => Promise<void> }> {

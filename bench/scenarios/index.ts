@@ -2,10 +2,22 @@
 import { faults } from './faults.ts';
 import { fixedRate } from './fixed-rate.ts';
 import { growth } from './growth.ts';
+import { grpc } from './grpc.ts';
 import { hostCpu } from './host-cpu.ts';
+import { http2 } from './http2.ts';
 import { memory } from './memory.ts';
 import { meshPath } from './mesh-path.ts';
 import { oneHop } from './one-hop.ts';
 import type { Scenario } from './scenario.ts';
 
-export const SCENARIOS: readonly Scenario[] = [oneHop, meshPath, fixedRate, memory, hostCpu, growth, faults];
+export const SCENARIOS: readonly Scenario[] = [
+  oneHop,
+  http2,
+  grpc,
+  meshPath,
+  fixedRate,
+  memory,
+  hostCpu,
+  growth,
+  faults,
+];

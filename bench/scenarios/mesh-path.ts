@@ -66,7 +66,7 @@ async function pairOf(bench: Bench, start: Start, proxy: string, mutual: boolean
   const name = `${proxy}-pair-${mutual ? 'mtls' : 'plain'}`;
   const inbound = { name: 'inbound', tls: mutual, mutual };
   const [appPort = 0] = bench.backend.ports;
-  const app: ServiceSpec = { name: 'inbound', hostname: null, ports: [appPort] };
+  const app: ServiceSpec = { name: 'inbound', hostname: null, ports: [appPort], protocol: 'http' };
   const serverSpec = await newSpec(bench, `${name}-server`, [inbound], { services: [app] });
   const server = await start(bench, serverSpec, `${name}-server`);
   const port = serverSpec.listeners[0]?.port as number;

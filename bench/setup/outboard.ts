@@ -50,8 +50,9 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
         },
       ],
     })),
-    services: spec.services.map(({ name, ports }) => ({
+    services: spec.services.map(({ name, ports, protocol }) => ({
       name,
+      protocol,
       endpoints: ports.map((port) => ({ address: `127.0.0.1:${port}` })),
       connectTimeout: `${POLICY.connectTimeoutMs}ms`,
       circuitBreaker: {

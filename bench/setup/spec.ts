@@ -7,12 +7,16 @@
 /** Endpoints per service, all on the one backend, so that each proxy balances. */
 const ENDPOINTS = 2;
 
+/** What the endpoints of a service speak: `http` HTTP/1.1, the others HTTP/2 without asking. */
+export type UpstreamProtocol = 'http' | 'http2' | 'grpc';
+
 export interface ServiceSpec {
   readonly name: string;
   /** Null: every host, as the inbound side of a sidecar has it. */
   readonly hostname: string | null;
   /** Loopback ports. */
   readonly ports: readonly number[];
+  readonly protocol: UpstreamProtocol;
 }
 
 export interface TlsFiles {
@@ -58,6 +62,9 @@ export const RETRY: RetrySpec = {
   perTryTimeoutMs: null,
 };
 
+/** Istio's default conditions for gRPC beside them. */
+export const GRPC_RETRY: RetrySpec = { ...RETRY, on: [...RETRY.on, 'unavailable', 'cancelled'] };
+
 /** Numbers that stand in both configurations. */
 export const POLICY = {
   requestTimeoutMs: 15_000,
@@ -78,11 +85,13 @@ export const POLICY = {
 export function serviceList(
   count: number,
   backendPorts: readonly number[],
-  endpoints = ENDPOINTS,
+  endpoints: number = ENDPOINTS,
+  protocol: UpstreamProtocol = 'http',
 ): ServiceSpec[] {
   return Array.from({ length: count }, (_, i) => ({
     name: `svc-${i}`,
     hostname: `svc-${i}.bench.example`,
     ports: Array.from({ length: endpoints }, (_, j) => backendPorts[(i + j) % backendPorts.length] as number),
+    protocol,
   }));
 }

@@ -6,7 +6,7 @@ import { backendConfig } from '../../bench/setup/backend.ts';
 import { envoyCommand, envoyConfig } from '../../bench/setup/envoy.ts';
 import { ACCESS_LOG_FIELDS } from '../../bench/setup/envoy-log.ts';
 import { outboardConfig } from '../../bench/setup/outboard.ts';
-import { POLICY, type ProxySpec, serviceList } from '../../bench/setup/spec.ts';
+import { GRPC_RETRY, POLICY, type ProxySpec, serviceList } from '../../bench/setup/spec.ts';
 import { FakeClock } from '../../src/base/index.ts';
 import { loadConfig } from '../../src/config/load/index.ts';
 import { accessLogLine } from '../../src/telemetry/access-log-line.ts';
@@ -17,7 +17,9 @@ import { withSpec } from './kit.ts';
 const VARIANTS: Readonly<Record<string, Partial<ProxySpec>>> = {
   'a hop': {},
   'a client half with mTLS': { upstreamTls: true },
-  'a server half': { services: [{ name: 'inbound', hostname: null, ports: [9_000] }] },
+  'a server half': { services: [{ name: 'inbound', hostname: null, ports: [9_000], protocol: 'http' }] },
+  'HTTP/2 to the endpoints': { services: serviceList(100, [9_000, 9_001], 2, 'http2') },
+  'gRPC to the endpoints': { services: serviceList(100, [9_000, 9_001], 2, 'grpc'), retry: GRPC_RETRY },
   'routes that change': { changing: true },
   faults: { retry: { on: ['connect-failure', 'reset', 'gateway-error'], perTryTimeoutMs: 250 } },
 };
@@ -61,6 +63,23 @@ test('both have the same breakers, outlier detection, retries and sampling', () 
   });
 });
 
+test('TLS listeners take HTTP/2, and only services that say so are spoken to in it', () => {
+  const http2 = '"http2_protocol_options":{}';
+  withSpec((spec) => {
+    const theirs = JSON.stringify(envoyConfig(spec));
+    assert.ok(theirs.includes('"alpn_protocols":["h2","http/1.1"]'));
+    assert.equal(theirs.includes(http2), false);
+    assert.ok(JSON.stringify(outboardConfig(spec)).includes('"protocol":"http"'));
+  });
+  withSpec(
+    (spec) => {
+      assert.ok(JSON.stringify(envoyConfig(spec)).includes(http2));
+      assert.ok(JSON.stringify(outboardConfig(spec)).includes('"protocol":"http2"'));
+    },
+    { services: serviceList(1, [9_000], 1, 'http2') },
+  );
+});
+
 test("Envoy's access log has the fields of Outboard's", () => {
   const line = JSON.parse(accessLogLine(answered(new FakeClock()), '-')) as Record<string, unknown>;
   assert.deepEqual(Object.keys(line).sort(), [...Object.keys(ACCESS_LOG_FIELDS), 'listener'].sort());
@@ -68,7 +87,8 @@ test("Envoy's access log has the fields of Outboard's", () => {
 
 test('services have endpoints of their own, in turn', () => {
   const [first, second] = serviceList(100, [1, 2, 3]);
-  assert.deepEqual(first, { name: 'svc-0', hostname: 'svc-0.bench.example', ports: [1, 2] });
+  const hostname = 'svc-0.bench.example';
+  assert.deepEqual(first, { name: 'svc-0', hostname, ports: [1, 2], protocol: 'http' });
   assert.deepEqual(second?.ports, [2, 3]);
 });
 

@@ -6,6 +6,7 @@ import { caseResult, ratioOf, type Trial } from '../../bench/harness/trials.ts';
 import { jsonLine } from '../../bench/report/json.ts';
 import { lineChart, ratioChart, renderSvg } from '../../bench/report/plots.ts';
 import { markdown } from '../../bench/report/table.ts';
+import { verdict } from '../../bench/report/verdict.ts';
 import { type ScenarioResult, standardNotes } from '../../bench/scenarios/scenario.ts';
 
 function trial(changes: Partial<Trial>): Trial {
@@ -91,6 +92,14 @@ test('the table tells machine, ratios with spread, and who is better', () => {
   assert.match(table, /\| plain-64 \(load-bound\) \| outboard \| 31,000 \|/);
   assert.match(table, /!\[latency\]\(2026-01-31-latency\.svg\)/);
   assert.doesNotMatch(table, /plain_p99/, 'what was not measured is left out');
+});
+
+test('more requests and messages are better, more CPU is worse', () => {
+  const more = spread([1.1, 1.2]);
+  for (const name of ['h2_h2_rps', 'grpc_unary_rps', 'grpc_stream_msgs'])
+    assert.equal(verdict(name, more), 'better', name);
+  for (const name of ['h2_h2_cpu', 'grpc_stream_cpu']) assert.equal(verdict(name, more), 'worse', name);
+  assert.equal(verdict('h2_h2_rps', spread([0.9, 1.2])), 'even');
 });
 
 test('plots are SVG and name their lines', () => {
