@@ -66,6 +66,10 @@ export const FAILURE_KINDS = {
     'Connection must not name a field that frames or routes the message',
   ),
   'bad-upgrade': downstream(400, 'send Upgrade only with Connection: upgrade and without a request body'),
+  'bad-grpc-web': downstream(
+    400,
+    'send the body of application/grpc-web-text in base64, each piece padded to four characters',
+  ),
   'bad-path': downstream(
     400,
     'the path holds %00, a % without two hexadecimal digits, or a byte that a path may not hold',
@@ -83,6 +87,8 @@ export const FAILURE_KINDS = {
     'this port speaks plain HTTP; use http://, or give the listener a tls section',
   ),
   'plain-on-tls-port': downstream(400, 'this port speaks TLS; use https://'),
+  'http2-protocol': downstream(0, 'the client broke HTTP/2; see the detail'),
+  'http2-flood': downstream(0, 'the client sent more frames that ask for nothing than any client needs to'),
   'tls-handshake': downstream(0, 'see the detail: certificate, protocol version or client authentication'),
   'downstream-gone': {
     flag: 'DC',
@@ -142,12 +148,26 @@ export const FAILURE_KINDS = {
     retry: 'no',
     cure: 'timeouts.request passed, retries included',
   },
+  deadline: {
+    flag: 'UT',
+    status: 504,
+    origin: 'upstream',
+    retry: 'no',
+    cure: "the client's own grpc-timeout passed, retries included",
+  },
   'stream-idle': {
     flag: 'SI',
     status: 504,
     origin: 'proxy',
     retry: 'no',
     cure: 'no byte moved for the idle timeout',
+  },
+  'max-duration': {
+    flag: 'DT',
+    status: 504,
+    origin: 'proxy',
+    retry: 'no',
+    cure: 'the connection was as old as timeouts.tunnelMax allows',
   },
   'shutting-down': {
     flag: 'UH',
@@ -200,12 +220,26 @@ export const FAILURE_KINDS = {
     retry: 'ifReused',
     cure: 'the endpoint reset the connection without an answer',
   },
+  'refused-stream': {
+    flag: 'UR',
+    status: 503,
+    origin: 'upstream',
+    retry: 'yes',
+    cure: 'the endpoint refused the stream unprocessed (HTTP/2 REFUSED_STREAM or GOAWAY)',
+  },
   'closed-mid-response': {
     flag: 'UC',
     status: 502,
     origin: 'upstream',
     retry: 'no',
     cure: 'the endpoint closed the connection in the middle of its answer',
+  },
+  'upstream-reset': {
+    flag: 'UC',
+    status: 0,
+    origin: 'upstream',
+    retry: 'no',
+    cure: 'the endpoint reset the TCP connection; see its own log',
   },
   'per-try-timeout': {
     flag: 'UT',
@@ -219,7 +253,7 @@ export const FAILURE_KINDS = {
     status: 502,
     origin: 'upstream',
     retry: 'no',
-    cure: 'the endpoint sent an answer that breaks HTTP/1.1; see the detail',
+    cure: 'the endpoint sent an answer that breaks its protocol; see the detail',
   },
 } as const satisfies Record<string, FailureKindSpec>;
 

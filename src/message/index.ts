@@ -1,6 +1,7 @@
 /** message: what codecs, router, pools and telemetry all speak. */
 
 export { isAuthority, isHostAndPort } from './authority.ts';
+export type { ByteHandler, ByteStream } from './bytes.ts';
 export { FieldSet } from './field-set.ts';
 export { isGrpc } from './grpc.ts';
 export { GRPC, grpcStatusName, grpcStatusOf, grpcStatusOfHttp } from './grpc-status.ts';

@@ -1,6 +1,7 @@
 /**
  * One access log line: a JSON object with the field names of Istio's default JSON log, so that what reads a
- * sidecar's log reads this one, plus `listener`, `attempts`, `trace_id` and the caller's identity. Built by
+ * sidecar's log reads this one, plus `listener`, `attempts`, `trace_id`, the caller's identity, and `grpc_status` (the
+ * number, or null) in the lines of gRPC calls. Built by
  * concatenation (0.9 µs, against 2.0 for JSON.stringify of an object made for it). The line is pure ASCII: whatever else a
  * client sent is escaped, so that no byte of it can forge a line, break UTF-8 or drive a terminal.
  */
@@ -14,7 +15,7 @@ export function accessLogLine(record: RequestRecord, flags: string): string {
   const last = attempts.length === 0 ? null : attempts[attempts.length - 1];
   // Request ids were looked at when they were taken, and trace ids are digits: neither needs escaping.
   return (
-    `{"start_time":"${isoTime(record.startWallMs)}","method":${record.method === 'GET' ? '"GET"' : text(record.method)},"path":${text(record.target)}` +
+    `{"start_time":"${isoTime(record.startWallMs)}",${asked(record)}` +
     `,"protocol":"${record.protocol}","response_code":${record.status},"response_flags":"${flags}"` +
     `${outcome(record)},"bytes_received":${record.requestBytes},"bytes_sent":${record.responseBytes}` +
     `,"duration":${Math.round(record.endMs - record.startMs)}` +
@@ -25,18 +26,31 @@ export function accessLogLine(record: RequestRecord, flags: string): string {
     `,"authority":${textOrNull(record.authority)}` +
     `,"upstream_host":${last === null ? 'null' : configured(last.endpoint)}` +
     `,"upstream_cluster":${configured(record.service)},"route_name":${configured(record.rule)}` +
-    `,"attempts":${attempts.length}` +
+    `${record.grpc ? grpcStatus(record.grpcStatus) : ''},"attempts":${attempts.length}` +
     `,"trace_id":${record.trace === null ? 'null' : `"${record.trace.traceId}"`}` +
     `,"downstream_remote_address":${downstream(record)}${connection(record.facts)}`
   );
 }
 
+/** Null for a TCP connection, on which nothing was asked. */
+function asked({ method, target, protocol }: RequestRecord): string {
+  if (protocol === 'TCP') return '"method":null,"path":null';
+  return `"method":${method === 'GET' ? '"GET"' : text(method)},"path":${text(target)}`;
+}
+
+function grpcStatus(status: number): string {
+  return `,"grpc_status":${status < 0 ? 'null' : status}`;
+}
+
 const ANSWERED =
   ',"response_code_details":"via_upstream","connection_termination_details":null,"upstream_transport_failure_reason":null';
+/** A TCP connection has no answer. */
+const CARRIED =
+  ',"response_code_details":null,"connection_termination_details":null,"upstream_transport_failure_reason":null';
 
 /** What ended the request: Envoy's details where there is an equal, otherwise the failure's kind. */
-function outcome({ failure, attempts }: RequestRecord): string {
-  if (failure === null && attempts.length > 0) return ANSWERED;
+function outcome({ failure, attempts, protocol }: RequestRecord): string {
+  if (failure === null && attempts.length > 0) return protocol === 'TCP' ? CARRIED : ANSWERED;
   const isUpstreamFault = failure !== null && failure.origin === 'upstream';
   return (
     `,"response_code_details":"${failure === null ? 'direct_response' : failure.kind}"` +

@@ -17,6 +17,7 @@ export class CellBlocks {
   readonly cells: WorkerCells;
   private readonly free: Readonly<Record<BlockKind, number[]>> = {
     request: [],
+    connection: [],
     service: [],
     listener: [],
     worker: [],

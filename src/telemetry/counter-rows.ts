@@ -84,6 +84,17 @@ export const SERVICE_ROWS = [
   ],
   ['upstreamCxTotal', 'upstream_cx_total', 'Connections opened.'],
   ['upstreamCxHttp1Total', 'upstream_cx_http1_total', 'HTTP/1.1 connections opened.'],
+  ['upstreamCxHttp2Total', 'upstream_cx_http2_total', 'HTTP/2 connections opened.'],
+  [
+    'upstreamCxMaxDurationReached',
+    'upstream_cx_max_duration_reached',
+    'Connections closed because they were older than maxConnectionAge.',
+  ],
+  [
+    'upstreamHttp2KeepaliveTimeout',
+    'http2_keepalive_timeout',
+    'HTTP/2 connections closed because a ping was not answered within http2.keepaliveTimeout.',
+  ],
   ['upstreamCxDestroy', 'upstream_cx_destroy', 'Connections closed.'],
   ['upstreamCxDestroyLocal', 'upstream_cx_destroy_local', 'Connections closed by the proxy.'],
   ['upstreamCxDestroyRemote', 'upstream_cx_destroy_remote', 'Connections closed by the endpoint.'],
@@ -121,6 +132,14 @@ export const SERVICE_ROWS = [
     'ssl_connection_error',
     'TLS handshakes with endpoints that failed, certificate faults excluded.',
   ],
+] as const satisfies readonly Row<string>[];
+
+/** Bytes as the client sees them: received from it, sent to it. */
+export const CONNECTION_ROWS = [
+  ['opened', 'connections_opened_total', 'TCP connections that began to be carried.'],
+  ['closed', 'connections_closed_total', 'TCP connections that ended.'],
+  ['sent', 'sent_bytes_total', 'Bytes sent to clients over TCP connections.'],
+  ['received', 'received_bytes_total', 'Bytes received from clients over TCP connections.'],
 ] as const satisfies readonly Row<string>[];
 
 export const LISTENER_ROWS = [
@@ -185,6 +204,25 @@ export const LISTENER_ROWS = [
     'envoy_http_downstream_cx_upgrades_total',
     'Connections that were upgraded (WebSocket).',
   ],
+  ['downstreamCxHttp1Total', 'envoy_http_downstream_cx_http1_total', 'HTTP/1 connections.'],
+  ['downstreamCxHttp2Total', 'envoy_http_downstream_cx_http2_total', 'HTTP/2 connections.'],
+  ['http2RxReset', 'envoy_http2_rx_reset', 'Streams that clients reset.'],
+  [
+    'http2RxMessagingError',
+    'envoy_http2_rx_messaging_error',
+    'Streams that were reset because they broke a rule of HTTP/2.',
+  ],
+  [
+    'http2StreamRefused',
+    'envoy_http2_stream_refused_errors',
+    'Streams refused because the client had as many open as it may, or after GOAWAY.',
+  ],
+  [
+    'http2Flood',
+    'outboard_http2_flood_total',
+    'HTTP/2 connections cut off with ENHANCE_YOUR_CALM: too many frames that do nothing.',
+  ],
+  ['http2GoawaySent', 'envoy_http2_goaway_sent', 'GOAWAY frames sent to clients.'],
 ] as const satisfies readonly Row<string>[];
 
 export const WORKER_ROWS = [

@@ -6,6 +6,7 @@
 import { COUNTER, FAILURE_CELL, LISTENER_COUNTER } from './families.ts';
 import type { CounterBlock } from './metrics.ts';
 import type { AttemptRecord, RequestRecord } from './record.ts';
+import { isServerError } from './server-error.ts';
 
 /** Counts what happened on the way to `record.service`. */
 export function countUpstream(counters: CounterBlock, record: RequestRecord): void {
@@ -16,12 +17,12 @@ export function countUpstream(counters: CounterBlock, record: RequestRecord): vo
     const cls = (record.status / 100) | 0;
     if (cls >= 1 && cls <= 5) counters.add(COUNTER.upstreamRq1xx + cls - 1, 1);
   }
-  if (attempts.length > 1 && failure === null && record.status > 0 && record.status < 500) {
+  if (attempts.length > 1 && failure === null && isSuccess(record))
     counters.add(COUNTER.upstreamRqRetrySuccess, 1);
-  }
   if (record.retryRefused !== '') countRefusal(counters, record);
   if (failure === null) return;
-  if (failure.kind === 'request-timeout') counters.add(COUNTER.upstreamRqTimeout, 1);
+  if (failure.kind === 'request-timeout' || failure.kind === 'deadline')
+    counters.add(COUNTER.upstreamRqTimeout, 1);
   else if (failure.kind === 'max-requests' || failure.kind === 'max-pending') {
     counters.add(COUNTER.upstreamRqPendingOverflow, 1);
   }
@@ -43,8 +44,14 @@ export function countDownstream(counters: CounterBlock, record: RequestRecord): 
   else if (failure.kind === 'downstream-gone') counters.add(LISTENER_COUNTER.downstreamRqRxReset, 1);
 }
 
-/** False for a connection that failed before there could be a request: its TLS handshake did. */
+/** Counts what a TCP connection met on its way to a service; the pool counts the rest. */
+export function countConnection(counters: CounterBlock, { failure }: RequestRecord): void {
+  if (failure?.kind === 'max-pending') counters.add(COUNTER.upstreamRqPendingOverflow, 1);
+}
+
+/** False for a TCP connection, and for one that failed before there could be a request: its TLS handshake did. */
 export function isRequest(record: RequestRecord): boolean {
+  if (record.protocol === 'TCP') return false;
   return record.failure === null || record.failure.kind !== 'tls-handshake';
 }
 
@@ -72,10 +79,12 @@ function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: num
       counters.add(COUNTER.upstreamRqTxReset, 1);
       break;
     case 'request-timeout':
+    case 'deadline':
     case 'stream-idle':
     case 'downstream-gone':
       counters.add(COUNTER.upstreamRqTxReset, 1);
       break;
+    case 'refused-stream':
     case 'closed-before-response':
     case 'reset-before-response':
     case 'closed-mid-response':
@@ -83,6 +92,10 @@ function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: num
       break;
   }
   counters.add(COUNTER.upstreamRqTotal, 1);
+}
+
+function isSuccess({ status, grpcStatus }: RequestRecord): boolean {
+  return status > 0 && !isServerError(status, grpcStatus);
 }
 
 function countRefusal(counters: CounterBlock, record: RequestRecord): void {

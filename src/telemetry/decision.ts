@@ -3,15 +3,17 @@
  * decided, what was observed, and what happened on each attempt. They answer "why this 503?" without a debug
  * log. Plain data; the last ones are kept by the supervisor and served at `/decisions?request=ID`.
  */
-import { cureOf, type Failure } from '../base/index.ts';
+import { cureOf } from '../base/index.ts';
+import { grpcStatusName } from '../message/index.ts';
 import { clip } from './clip.ts';
 import { flagsOf } from './flags.ts';
 import type { AttemptRecord, RequestRecord, RetryRefusal } from './record.ts';
+import { isServerError } from './server-error.ts';
 
 /**
  * `refused`: this proxy answered without an endpoint (breaker, no route, bad request).
- * `failed`: an endpoint or the client failed, or a timeout passed. `upstream-error`: an endpoint answered 5xx
- * and that answer was passed on. `recovered`: a retry succeeded.
+ * `failed`: an endpoint or the client failed, or a timeout passed. `upstream-error`: an endpoint answered 5xx,
+ * or a gRPC call with an error of the server's, and that answer was passed on. `recovered`: a retry succeeded.
  */
 export type Verdict = 'refused' | 'failed' | 'upstream-error' | 'recovered';
 
@@ -31,6 +33,8 @@ export interface Decision {
   readonly verdict: Verdict;
   /** Status sent to the client; 0: none. */
   readonly status: number;
+  /** gRPC's name of the status that ended the call, such as `UNAVAILABLE`; empty: none, or no gRPC call. */
+  readonly grpcStatus: string;
   /** Kind of the failure that ended the request; empty: none did. */
   readonly code: string;
   /** Envoy's response flags, `-` when there are none. */
@@ -54,7 +58,10 @@ export interface AttemptDecision {
   readonly service: string;
   /** `address:port`; empty: none could be picked. */
   readonly endpoint: string;
-  /** `503`, a failure kind such as `connect-refused`, or `unfinished`. */
+  /**
+   * `503`, for a gRPC call `UNAVAILABLE`, for a TCP connection `connected`, a failure kind such as `connect-refused`, or
+   * `unfinished`.
+   */
   readonly outcome: string;
   readonly flags: string;
   readonly detail: string;
@@ -75,7 +82,7 @@ export function needsDecision(record: RequestRecord): boolean {
     record.failure !== null ||
     record.attempts.length > 1 ||
     record.retryRefused !== '' ||
-    record.status >= 500
+    isServerError(record.status, record.grpcStatus)
   );
 }
 
@@ -93,6 +100,7 @@ export function decisionOf(record: RequestRecord): Decision {
     service: record.service,
     verdict: verdictOf(record),
     status: record.status,
+    grpcStatus: record.grpcStatus < 0 ? '' : grpcStatusName(record.grpcStatus),
     code: failure === null ? '' : failure.kind,
     flags: flagsOf(record),
     detail: failure === null ? '' : clip(failure.detail),
@@ -112,7 +120,8 @@ function verdictOf(record: RequestRecord): Verdict {
     const decidedHere = failure.origin === 'proxy' || failure.origin === 'downstream';
     return (decidedHere && record.attempts.length === 0) || failure.flag === 'UO' ? 'refused' : 'failed';
   }
-  if (record.status >= 500) return record.attempts.length === 0 ? 'refused' : 'upstream-error';
+  if (isServerError(record.status, record.grpcStatus))
+    return record.attempts.length === 0 ? 'refused' : 'upstream-error';
   return 'recovered';
 }
 
@@ -121,7 +130,7 @@ function attemptOf(attempt: AttemptRecord, index: number): AttemptDecision {
     attempt: index + 1,
     service: attempt.service,
     endpoint: attempt.endpoint,
-    outcome: outcomeOf(attempt.failure, attempt.status),
+    outcome: outcomeOf(attempt),
     flags: attempt.failure === null ? '-' : attempt.failure.flag,
     detail: attempt.failure === null ? '' : clip(attempt.failure.detail),
     reason: attempt.retryReason,
@@ -132,17 +141,19 @@ function attemptOf(attempt: AttemptRecord, index: number): AttemptDecision {
   };
 }
 
-function outcomeOf(failure: Failure | null, status: number): string {
+function outcomeOf({ failure, status, grpcStatus, connected }: AttemptRecord): string {
   if (failure !== null) return failure.kind;
+  if (grpcStatus >= 0) return grpcStatusName(grpcStatus);
+  if (connected) return 'connected';
   return status > 0 ? String(status) : 'unfinished';
 }
 
 const REFUSAL_CURES: Readonly<Record<Exclude<RetryRefusal, ''>, string>> = {
-  attempts: 'every attempt that retry.attempts allows was made',
+  attempts: 'every attempt that is allowed was made (retry.attempts; three for TCP)',
   budget: 'the retry budget of the service is used up; raise retryBudget, or mend the endpoints',
   'max-retries': 'circuitBreaker.maxRetries is reached for the whole node',
   body: 'the request body was larger than the replay buffer, so it could not be sent again',
-  timeout: 'timeouts.request left no time for another attempt',
+  timeout: 'timeouts.request left no time for another attempt (or, for a gRPC call, its grpc-timeout)',
   started: 'the answer had already begun, so it could not be replaced',
   'no-endpoint': 'no other endpoint was left to try',
 };
@@ -150,7 +161,7 @@ const REFUSAL_CURES: Readonly<Record<Exclude<RetryRefusal, ''>, string>> = {
 function cureFor(record: RequestRecord): string {
   const cures: string[] = [];
   if (record.failure !== null) cures.push(cureOf(record.failure.kind));
-  else if (record.status >= 500 && record.attempts.length > 0)
+  else if (record.attempts.length > 0 && isServerError(record.status, record.grpcStatus))
     cures.push('the endpoint itself answered with this status; see its own log');
   if (record.retryRefused !== '') cures.push(REFUSAL_CURES[record.retryRefused]);
   return cures.join('; ');

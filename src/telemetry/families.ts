@@ -1,15 +1,16 @@
 /**
  * What the metric cells of a worker mean. Cells come in blocks, one block per label set, and a block is laid
- * out by one of four tables: `request` (Istio's request metrics: one block per distinct label set), `service`
- * (Envoy's cluster counters), `listener` and `worker`. A worker writes cells by offset and tells the supervisor
- * once which labels a block has; the supervisor reads the same tables to render them. Names and meanings are
- * Envoy's and Istio's, so that their dashboards and alerts work; what they don't have starts with `outboard_`.
+ * out by one of five tables: `request` and `connection` (Istio's metrics of requests and of TCP connections: one
+ * block per distinct label set), `service` (Envoy's cluster counters), `listener` and `worker`. A worker writes
+ * cells by offset and tells the supervisor once which labels a block has; the supervisor reads the same tables to
+ * render them. Names and meanings are Envoy's and Istio's, so that their dashboards and alerts work; what they
+ * don't have starts with `outboard_`.
  */
 import { FAILURE_KINDS, type FailureKind, LIMITS } from '../base/index.ts';
-import { LISTENER_ROWS, type Row, SERVICE_ROWS, WORKER_ROWS } from './counter-rows.ts';
+import { CONNECTION_ROWS, LISTENER_ROWS, type Row, SERVICE_ROWS, WORKER_ROWS } from './counter-rows.ts';
 import { BUCKETS_MS_OR_BYTES, HISTOGRAM_CELLS } from './histogram.ts';
 
-export type BlockKind = 'request' | 'service' | 'listener' | 'worker';
+export type BlockKind = 'request' | 'connection' | 'service' | 'listener' | 'worker';
 
 export interface CellFamily {
   readonly name: string;
@@ -28,6 +29,8 @@ export const COUNTER = indexOf(SERVICE_ROWS);
 /** Cells of a `listener` block. Open connections are accepted less ended ones, so count both. */
 export const LISTENER_COUNTER = indexOf(LISTENER_ROWS);
 export const WORKER_COUNTER = indexOf(WORKER_ROWS);
+/** Cells of a `connection` block. */
+export const CONNECTION_COUNTER = indexOf(CONNECTION_ROWS);
 
 /** Cells of a `request` block. */
 export const REQUEST_CELL = {
@@ -46,6 +49,7 @@ export const FAILURE_CELL = Object.freeze(
 
 export const BLOCK_CELLS: Readonly<Record<BlockKind, number>> = {
   request: 1 + 3 * HISTOGRAM_CELLS,
+  connection: CONNECTION_ROWS.length,
   service: SERVICE_ROWS.length,
   listener: LISTENER_ROWS.length + kinds.length,
   worker: WORKER_ROWS.length,
@@ -93,6 +97,7 @@ export const FAMILIES: Readonly<Record<BlockKind, readonly CellFamily[]>> = {
       labels: {},
     },
   ],
+  connection: familiesOf(CONNECTION_ROWS, 'istio_tcp_'),
   service: familiesOf(SERVICE_ROWS, 'envoy_cluster_'),
   listener: [
     ...familiesOf(LISTENER_ROWS, ''),

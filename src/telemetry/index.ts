@@ -4,11 +4,13 @@
  */
 export { AccessLog, type AccessLogOptions } from './access-log.ts';
 export type { RecordBatch, SeriesAnnouncement, TelemetrySink } from './batch.ts';
+export type { ConnectionCounts } from './connection-series.ts';
 export type { AttemptDecision, Decision, Verdict } from './decision.ts';
 export {
   BLOCK_CELLS,
   type BlockKind,
   type CellFamily,
+  CONNECTION_COUNTER,
   COUNTER,
   FAILURE_CELL,
   FAMILIES,

@@ -12,6 +12,7 @@ import { LIMITS } from '../base/index.ts';
 import type { WorkerCells } from '../ledger/index.ts';
 import type { SeriesAnnouncement } from './batch.ts';
 import { CellBlocks, DISCARD } from './cells.ts';
+import { ConnectionSeries } from './connection-series.ts';
 import { type BlockKind, WORKER_COUNTER } from './families.ts';
 import { istioLabelsOf, RequestSeries, type SeriesSource } from './request-series.ts';
 
@@ -35,18 +36,20 @@ export class CounterBlock {
   }
 }
 
-/** A service or a listener: its counters and, for a service, its request series. */
+/** A service: its counters, its request series and its connection series. */
 export class ServiceMetrics {
   readonly name: string;
   readonly counters: CounterBlock;
   readonly requests: RequestSeries;
+  readonly connections: ConnectionSeries;
   /** When it left the configuration, by `Clock.nowMs`; -1: it is in force. */
   /** @internal */ removedMs = -1;
 
-  constructor(name: string, counters: CounterBlock, requests: RequestSeries) {
+  constructor(name: string, counters: CounterBlock, requests: RequestSeries, connections: ConnectionSeries) {
     this.name = name;
     this.counters = counters;
     this.requests = requests;
+    this.connections = connections;
   }
 }
 
@@ -87,6 +90,7 @@ export class WorkerMetrics implements SeriesSource {
       UNKNOWN_SERVICE,
       new CounterBlock(cells, DISCARD),
       new RequestSeries(this, istioLabelsOf(UNKNOWN_SERVICE), ''),
+      new ConnectionSeries(this, istioLabelsOf(UNKNOWN_SERVICE), ''),
     );
   }
 
@@ -100,6 +104,7 @@ export class WorkerMetrics implements SeriesSource {
       service.removedMs = -1;
       if (service.counters.base !== DISCARD) this.announceService(service);
       service.requests.announceAll();
+      service.connections.announceAll();
     }
     this.bySlot[slot] = service;
     return service;
@@ -159,6 +164,7 @@ export class WorkerMetrics implements SeriesSource {
       this.services.delete(name);
       for (let i = 0; i < this.bySlot.length; i++) if (this.bySlot[i] === service) this.bySlot[i] = undefined;
       service.requests.release();
+      service.connections.release();
       this.releaseCounters('service', service.counters);
     }
     for (const [name, entry] of this.listeners) {
@@ -219,7 +225,13 @@ export class WorkerMetrics implements SeriesSource {
   private makeService(name: string): ServiceMetrics {
     const counters = new CounterBlock(this.cells, this.block('service', { envoy_cluster_name: name }, name));
     if (counters.base === DISCARD) this.countOverflow();
-    return new ServiceMetrics(name, counters, new RequestSeries(this, istioLabelsOf(name), name));
+    const labels = istioLabelsOf(name);
+    return new ServiceMetrics(
+      name,
+      counters,
+      new RequestSeries(this, labels, name),
+      new ConnectionSeries(this, labels, name),
+    );
   }
 
   private announceService(service: ServiceMetrics): void {

@@ -23,7 +23,8 @@ export class RequestRecord {
   clientAddress = '';
   /** `x-forwarded-for` as it is sent upstream; empty: none. */
   forwardedFor = '';
-  protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1';
+  /** `TCP`: of a connection whose bytes are passed on, those of TLS included; method, target and status stay empty. */
+  protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' | 'TCP' = 'HTTP/1.1';
   /** Null when tracing has not looked at the request (it was refused before routing). */
   trace: TraceContext | null = null;
   /** Name of the rule that matched; empty: none did. */
@@ -37,6 +38,10 @@ export class RequestRecord {
   retryRefused: RetryRefusal = '';
   /** Status sent to the client; 0: none. */
   status = 0;
+  /** It is a gRPC call. */
+  grpc = false;
+  /** Its status, of trailers, of an answer without a body, or of our own answer; -1: none was sent. */
+  grpcStatus = -1;
   /** What ended the request; null: it was answered by an endpoint or a filter. */
   failure: Failure | null = null;
   /** Limit and observed value, where a limit decided; see `Decision`. */
@@ -87,8 +92,12 @@ export class AttemptRecord {
   readonly retryReason: string;
   /** Milliseconds spent waiting for a connection, handshake included. */
   connectMs = 0;
+  /** Of a TCP connection: the endpoint took it. */
+  connected = false;
   reused = false;
   status = 0;
+  /** gRPC's status of its answer; -1: none so far. */
+  grpcStatus = -1;
   failure: Failure | null = null;
   endMs = -1;
 

@@ -11,7 +11,8 @@ import type { ConnectionFacts, HeaderList } from '../message/index.ts';
 import type { AccessLog } from './access-log.ts';
 import { accessLogLine } from './access-log-line.ts';
 import type { SeriesAnnouncement, TelemetrySink } from './batch.ts';
-import { countDownstream, countUpstream, isRequest } from './counting.ts';
+import type { ConnectionCounts } from './connection-series.ts';
+import { countConnection, countDownstream, countUpstream, isRequest } from './counting.ts';
 import { type Decision, decisionOf, needsDecision } from './decision.ts';
 import { WORKER_COUNTER } from './families.ts';
 import { flagsOf } from './flags.ts';
@@ -109,6 +110,11 @@ export class Recorder {
     return ensureRequestId(headers, this.ids, this.onReplacedId);
   }
 
+  /** Counts a TCP connection that begins to be carried to `record.service`; what is returned counts its bytes. */
+  openConnection(record: RequestRecord): ConnectionCounts {
+    return this.metrics.serviceOf(record.serviceSlot, record.service).connections.open(record);
+  }
+
   /** Call it once, when the request has ended in whatever way; the record belongs to the recorder then. */
   finish(record: RequestRecord): void {
     if (record.endMs < 0) record.endMs = this.clock.nowMs();
@@ -117,6 +123,10 @@ export class Recorder {
       const service = this.metrics.serviceOf(record.serviceSlot, record.service);
       service.requests.count(record, flags);
       countUpstream(service.counters, record);
+    } else if (record.protocol === 'TCP') {
+      const service = this.metrics.serviceOf(record.serviceSlot, record.service);
+      service.connections.close(record, flags);
+      countConnection(service.counters, record);
     }
     const listener = this.metrics.listenerOf(record.facts.listener);
     if (listener !== null) countDownstream(listener, record);

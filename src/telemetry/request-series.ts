@@ -1,6 +1,6 @@
 /**
  * Istio's request metrics of one service: `istio_requests_total` and the three histograms share a block of
- * cells per label set. What varies per request is caller, status, flags and whether mTLS was used;
+ * cells per label set. What varies per request is caller, status, gRPC status, flags and whether mTLS was used;
  * the block is found through a map by caller, an array by status and a list of one or two, and most often
  * by comparing with the one used last. No label text is built here but for a new series.
  */
@@ -22,11 +22,15 @@ export interface SeriesSource {
 interface Series {
   readonly base: number;
   readonly status: number;
+  /** -1: a gRPC call that had none; NOT_GRPC: any other request. */
+  readonly grpcStatus: number;
   readonly flags: string;
   readonly isMutual: boolean;
   /** URI SAN of the caller's certificate; empty: none. */
   readonly principal: string;
 }
+
+const NOT_GRPC = -2;
 
 export class RequestSeries {
   private readonly source: SeriesSource;
@@ -78,19 +82,25 @@ export class RequestSeries {
     const peer = record.facts.tls === null ? null : record.facts.tls.peer;
     const principal = peer === null || peer.uriSans.length === 0 ? '' : peer.uriSans[0];
     const { status } = record;
+    const grpcStatus = record.grpc ? record.grpcStatus : NOT_GRPC;
     const { last } = this;
-    if (last !== null && isSame(last, status, flags, peer !== null) && last.principal === principal)
+    if (
+      last !== null &&
+      isSame(last, status, grpcStatus, flags, peer !== null) &&
+      last.principal === principal
+    )
       return last;
     const byStatus = principal === '' ? this.anonymous : this.tableOf(principal);
     const candidates = byStatus[status];
     if (candidates !== undefined) {
       for (let i = 0; i < candidates.length; i++) {
-        if (!isSame(candidates[i], status, flags, peer !== null)) continue;
+        if (!isSame(candidates[i], status, grpcStatus, flags, peer !== null)) continue;
         this.last = candidates[i];
         return candidates[i];
       }
     }
-    return this.make(byStatus, { base: DISCARD, status, flags, isMutual: peer !== null, principal });
+    const isMutual = peer !== null;
+    return this.make(byStatus, { base: DISCARD, status, grpcStatus, flags, isMutual, principal });
   }
 
   /** One that finds no cells is not kept, so that the limit bounds these tables too. */
@@ -115,9 +125,9 @@ export class RequestSeries {
       reporter: 'source',
       source_principal: series.principal === '' ? 'unknown' : series.principal,
       ...this.labels,
-      request_protocol: 'http',
+      request_protocol: series.grpcStatus === NOT_GRPC ? 'http' : 'grpc',
       response_code: String(series.status),
-      grpc_response_status: '',
+      grpc_response_status: series.grpcStatus < 0 ? '' : String(series.grpcStatus),
       response_flags: series.flags,
       connection_security_policy: series.isMutual ? 'mutual_tls' : 'none',
     };
@@ -150,6 +160,17 @@ export function istioLabelsOf(service: string): Readonly<Record<string, string>>
   };
 }
 
-function isSame(series: Series, status: number, flags: string, isMutual: boolean): boolean {
-  return series.status === status && series.flags === flags && series.isMutual === isMutual;
+function isSame(
+  series: Series,
+  status: number,
+  grpcStatus: number,
+  flags: string,
+  isMutual: boolean,
+): boolean {
+  return (
+    series.status === status &&
+    series.grpcStatus === grpcStatus &&
+    series.flags === flags &&
+    series.isMutual === isMutual
+  );
 }

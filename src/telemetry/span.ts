@@ -1,16 +1,18 @@
 /**
  * Spans as plain data: one server span per request and one client span per attempt, made only for sampled
  * requests, once the request has ended. Attribute names follow OpenTelemetry's stable HTTP semantic
- * conventions; Outboard's own start with `outboard.`.
+ * conventions, those of gRPC calls its conventions for gRPC; Outboard's own start with `outboard.`.
  *
  * A proxy for a whole node speaks for many workloads, so the process name that Jaeger shows can't be its own:
  * `service` (the resource's service.name) is the service that the request was for. A trace then reads
  * web → cart → stock, as it would with a sidecar beside each. Requests that reached no service carry the
  * configured `tracing.serviceName`.
  */
+import { grpcStatusName } from '../message/index.ts';
 import { clip } from './clip.ts';
 import { flagsOf } from './flags.ts';
 import type { AttemptRecord, RequestRecord } from './record.ts';
+import { isServerError } from './server-error.ts';
 import type { TraceContext } from './trace-context.ts';
 
 export interface SpanRecord {
@@ -94,15 +96,20 @@ function serverSpan(
     attributes['outboard.limit_value'] = record.limitValue;
     attributes['outboard.observed_value'] = record.observedValue;
   }
-  const isError = record.status >= 500 || (failure !== null && failure.origin !== 'downstream');
-  if (isError) attributes['error.type'] = failure === null ? String(record.status) : failure.kind;
+  const call = record.grpc ? addCall(attributes, record.target, record.grpcStatus) : '';
+  const isError =
+    failure === null
+      ? isServerError(record.status, record.grpcStatus)
+      : record.status >= 500 || failure.origin !== 'downstream';
+  if (isError)
+    attributes['error.type'] = failure === null ? errorType(record.status, record.grpcStatus) : failure.kind;
   return {
     traceId: trace.traceId,
     spanId: trace.spanId,
     parentSpanId: trace.parentSpanId,
     parentIsRemote: trace.parentSpanId !== '',
     traceState: trace.traceState,
-    name: record.rule === '' ? spanMethod(record.method) : `${spanMethod(record.method)} ${record.rule}`,
+    name: call === '' ? httpName(record.method, record.rule) : call,
     kind: 'server',
     service,
     startMs: record.startWallMs,
@@ -146,16 +153,19 @@ function attemptSpan(
   }
   if (attempt.status > 0) attributes['http.response.status_code'] = attempt.status;
   if (failure !== null) attributes['outboard.reason'] = failure.kind;
-  // For a client span 4xx is an error too (semantic conventions for HTTP spans, "Status").
-  const isError = failure !== null || attempt.status >= 400;
-  if (isError) attributes['error.type'] = failure === null ? String(attempt.status) : failure.kind;
+  const call = record.grpc ? addCall(attributes, record.target, attempt.grpcStatus) : '';
+  // For a client span 4xx is an error too (semantic conventions for HTTP spans, "Status"), and every gRPC status but OK.
+  const isError = failure !== null || attempt.status >= 400 || attempt.grpcStatus > 0;
+  if (isError)
+    attributes['error.type'] =
+      failure === null ? errorType(attempt.status, attempt.grpcStatus) : failure.kind;
   return {
     traceId: trace.traceId,
     spanId: attempt.spanId,
     parentSpanId: trace.spanId,
     parentIsRemote: false,
     traceState: trace.traceState,
-    name: `${spanMethod(record.method)} ${attempt.service}`,
+    name: call === '' ? `${spanMethod(record.method)} ${attempt.service}` : call,
     kind: 'client',
     service: attempt.service === '' ? record.service : attempt.service,
     startMs: toWallMs + attempt.startMs,
@@ -164,6 +174,28 @@ function attemptSpan(
     errorText: failure === null ? '' : errorText(failure.kind, failure.detail),
     attributes,
   };
+}
+
+/** `/package.Service/Method`, and nothing else. */
+const CALL = /^\/([^/?]+)\/([^/?]+)$/;
+
+/** What a span says of a gRPC call. Returns its name, `package.Service/Method`; empty: the path names none. */
+function addCall(attributes: SpanAttributes, target: string, status: number): string {
+  attributes['rpc.system'] = 'grpc';
+  if (status >= 0) attributes['rpc.grpc.status_code'] = status;
+  const match = CALL.exec(target);
+  if (match === null) return '';
+  attributes['rpc.service'] = clip(match[1] as string);
+  attributes['rpc.method'] = clip(match[2] as string);
+  return clip(target.slice(1));
+}
+
+function errorType(status: number, grpcStatus: number): string {
+  return grpcStatus >= 0 ? grpcStatusName(grpcStatus) : String(status);
+}
+
+function httpName(method: string, rule: string): string {
+  return rule === '' ? spanMethod(method) : `${spanMethod(method)} ${rule}`;
 }
 
 function errorText(kind: string, detail: string): string {

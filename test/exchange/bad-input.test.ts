@@ -82,7 +82,6 @@ const HEADS: readonly Case[] = [
   ['a Host with user information', get('Host: me@x'), 400, 'bad-host'],
   ['an unreadable request line', 'GET  /\r\n\r\n', 400, 'bad-request-line'],
   ['another version', 'GET / HTTP/2.0\r\nHost: x\r\n\r\n', 505, 'version-not-supported'],
-  ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505, 'version-not-supported'],
   ['CONNECT', 'CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n', 501, 'method-not-implemented'],
   [
     'Upgrade with a body',
@@ -131,6 +130,20 @@ for (const [name, wire, status, code] of [...HEADS, ...BODIES]) {
     await backend.close();
   });
 }
+
+test('refused: the preface of HTTP/2, where a listener takes HTTP/1 only', async () => {
+  const backend = await rawBackend();
+  await withProxy(oneService([backend.port], { listener: 'protocol: http' }), async (proxy) => {
+    const client = await RawClient.connect(proxy.port);
+    const text = await client.send('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n').untilEnd();
+    assertRefusal(text, 505, 'version-not-supported');
+    client.destroy();
+    await assertOneDecision(proxy, 505, 'version-not-supported');
+    assert.equal(backend.accepted.length, 0);
+    await assertServes(proxy, backend);
+  });
+  await backend.close();
+});
 
 test('a fault in the middle of a body, which the endpoint has begun to receive, ends both sides', async () => {
   const backend = await rawBackend();

@@ -18,6 +18,7 @@ function decision(requestId: string, status = 503): Decision {
     service: '',
     verdict: 'refused',
     status,
+    grpcStatus: '',
     code: 'max-requests',
     flags: 'UO',
     detail: '',

@@ -29,6 +29,10 @@ function head(status: number, ...headers: string[]): ResponseHead {
   };
 }
 
+/** The head of an answer that is nothing but a gRPC status. */
+const trailersOnly = (status: string): ResponseHead =>
+  head(200, 'content-type', 'application/grpc', 'grpc-status', status);
+
 /** Reason for a retry after a failure, or '' for none. */
 function reason(
   config: Partial<RetryConfig>,
@@ -63,6 +67,13 @@ test('by default a request that was never sent is sent again, whatever its metho
     assert.equal(reason({}, 'closed-before-response', method, false, true), 'reset-before-request');
     assert.equal(reason({}, 'reset-before-response', method, false), 'reset-before-request');
     assert.equal(reason({}, 'per-try-timeout', method, false), 'reset-before-request');
+  }
+});
+
+test('by default a stream that the endpoint refused is opened again, whatever the method', () => {
+  for (const method of [...IDEMPOTENT, ...OTHERS]) {
+    assert.equal(reason({}, 'refused-stream', method, true, true), 'refused-stream');
+    assert.equal(reason({}, 'refused-stream', method, true, false), 'refused-stream');
   }
 });
 
@@ -110,7 +121,7 @@ test('what is no failure of one attempt is never repeated, whatever the route st
     'refused-stream',
   ];
   for (const kind of Object.keys(FAILURE_KINDS) as FailureKind[]) {
-    if (ATTEMPT_KINDS.includes(kind)) continue;
+    if (ATTEMPT_KINDS.includes(kind) || kind === 'refused-stream') continue;
     for (const retryOn of [[], every]) {
       for (const started of [true, false])
         assert.equal(reason({ retryOn }, kind, 'GET', started, true), '', kind);
@@ -120,7 +131,8 @@ test('what is no failure of one attempt is never repeated, whatever the route st
 
 test('attempts: 0 switches every retry off', () => {
   const config = { attempts: 0, retryOn: ['5xx', 'reset'] as RetryCondition[], codes: [503] };
-  for (const kind of ATTEMPT_KINDS) assert.equal(reason(config, kind, 'GET', false), '');
+  for (const kind of [...ATTEMPT_KINDS, 'refused-stream'] as const)
+    assert.equal(reason(config, kind, 'GET', false), '');
   assert.equal(answered(config, head(503), 'GET'), '');
   assert.equal(answered({ attempts: 0 }, head(503), 'GET'), '');
 });
@@ -137,7 +149,21 @@ const CONDITIONS: readonly (readonly [RetryCondition, readonly FailureKind[]])[]
   ['retriable-status-codes', []],
   ['retriable-headers', []],
   ['envoy-ratelimited', []],
+  ['cancelled', []],
+  ['deadline-exceeded', []],
+  ['internal', []],
+  ['resource-exhausted', []],
+  ['unavailable', []],
 ];
+
+test('a refused stream is covered by its own condition and by those for resets, as in Envoy', () => {
+  for (const [condition] of CONDITIONS) {
+    const covers = ['5xx', 'gateway-error', 'reset', 'refused-stream'].includes(condition);
+    const expected = covers ? condition : '';
+    assert.equal(reason({ retryOn: [condition] }, 'refused-stream', 'POST', true, true), expected, condition);
+  }
+  assert.equal(reason({ retryOn: ['5xx', 'refused-stream'] }, 'refused-stream', 'POST'), 'refused-stream');
+});
 
 for (const [condition, kinds] of CONDITIONS) {
   test(`${condition} covers the failures that it covers in Envoy, for every method`, () => {
@@ -204,6 +230,51 @@ test('retriable headers: present, or with their value', () => {
   assert.equal(answered(config, head(200, 'X-State', 'busy'), 'POST'), 'retriable-headers');
   assert.equal(answered(config, head(200, 'X-State', 'fine'), 'POST'), '');
   assert.equal(answered(config, head(503), 'POST'), '');
+});
+
+const GRPC_CONDITIONS: readonly (readonly [RetryCondition, status: number])[] = [
+  ['cancelled', 1],
+  ['deadline-exceeded', 4],
+  ['resource-exhausted', 8],
+  ['internal', 13],
+  ['unavailable', 14],
+];
+
+test('gRPC conditions cover the status that they name, in the head of an answer', () => {
+  for (const [condition, covered] of GRPC_CONDITIONS) {
+    for (let status = 0; status <= 17; status++) {
+      const expected = status === covered ? condition : '';
+      const config = { retryOn: [condition, 'connect-failure'] as RetryCondition[] };
+      assert.equal(
+        answered(config, trailersOnly(String(status)), 'POST'),
+        expected,
+        `${condition} ${status}`,
+      );
+    }
+    for (const status of ['', '014', '14 ', '-1', 'x', '99999999999'])
+      assert.equal(answered({ retryOn: [condition] }, trailersOnly(status), 'POST'), '', status);
+    assert.equal(
+      answered({ retryOn: [condition] }, head(503), 'POST'),
+      '',
+      'an HTTP status is none of theirs',
+    );
+  }
+});
+
+test('a gRPC status is no reason where no condition names it', () => {
+  for (let status = 0; status <= 16; status++) {
+    for (const method of ['POST', 'GET'])
+      assert.equal(answered({}, trailersOnly(String(status)), method), '', `${method} ${status}`);
+    assert.equal(answered({ retryOn: ['5xx', 'gateway-error'] }, trailersOnly(String(status)), 'POST'), '');
+  }
+});
+
+test('conditions on HTTP and on gRPC statuses stand beside each other', () => {
+  const config = { retryOn: ['unavailable', '5xx'] as RetryCondition[], codes: [200] };
+  assert.equal(answered({ ...config, codes: [] }, trailersOnly('14'), 'POST'), 'unavailable');
+  assert.equal(answered(config, head(503), 'POST'), '5xx');
+  const limited = head(200, 'grpc-status', '14', 'x-envoy-ratelimited', 'true');
+  assert.equal(answered({ retryOn: ['unavailable'] }, limited, 'POST'), '');
 });
 
 test('a rate-limited answer is repeated only where the route says so', () => {

@@ -135,6 +135,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
       service: 'cart',
       verdict: 'recovered',
       status: 200,
+      grpcStatus: '',
       code: '',
       flags: '-',
       detail: '',

@@ -1,5 +1,5 @@
 /** The first lines of a request's record: what its head says. */
-import { type ConnectionFacts, H, HeaderList, type RequestHead } from '../../message/index.ts';
+import { type ConnectionFacts, H, HeaderList, isGrpc, type RequestHead } from '../../message/index.ts';
 import type { Recorder, RequestRecord } from '../../telemetry/index.ts';
 
 /** Also settles the request id and the trace that the request belongs to. */
@@ -11,6 +11,7 @@ export function beginRecord(recorder: Recorder, facts: ConnectionFacts, head: Re
   record.authority = head.authority;
   record.userAgent = headers.get(H['user-agent']) ?? '';
   record.protocol = PROTOCOLS[head.version];
+  record.grpc = isGrpc(headers);
   record.requestId = recorder.ensureRequestId(headers);
   record.trace = recorder.readTrace(headers);
   return record;

@@ -11,30 +11,37 @@ import type { ListenerConfig } from '../../config/index.ts';
 import {
   type DownstreamHandler,
   type DownstreamStream,
+  grpcStatusOf,
   H,
   type HeaderList,
   type RequestHead,
   type ResponseHead,
 } from '../../message/index.ts';
-import { AttemptRecord, type RequestRecord } from '../../telemetry/index.ts';
+import type { RequestRecord } from '../../telemetry/index.ts';
 import {
   afterFailure,
   afterHead,
+  asGrpcReply,
   attemptTimeoutMs,
   clientAddress,
-  localReply,
+  countedMs,
+  grpcTimeouts,
   type RetryDecision,
   remainingMs,
   resetDelayMs,
+  type Timeouts,
 } from '../policy/index.ts';
 import type { BackendChoice, CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { admit, noteBreaker, noteLimit } from './admission.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
+import { beginAttempt } from './begin-attempt.ts';
 import { beginRecord } from './begin-record.ts';
 import { choose } from './choose.ts';
 import type { ExchangeContext, RulePolicy } from './context.ts';
-import { type OwnAnswer, sendAnswer } from './local-answer.ts';
+import { noteGrpcEnd, noteGrpcHead } from './grpc-status.ts';
+import { answerFor, type OwnAnswer, sendAnswer } from './local-answer.ts';
+import { stoodStill, timedOut } from './out-of-time.ts';
 import { RequestBody } from './request-body.ts';
 import { RetryPlan } from './retry-plan.ts';
 import { prepareRequest, prepareResponse } from './upstream-head.ts';
@@ -57,6 +64,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   private rule: CompiledRule<RulePolicy> | null = null;
   private backend: BackendChoice | null = null;
   private service: UpstreamService | null = null;
+  private timeouts: Timeouts | null = null;
   private body: RequestBody | null = null;
   private attempt: Attempt | null = null;
   private retries: RetryPlan | null = null;
@@ -96,7 +104,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     }
     if (this.bodyTooLarge(head.contentLength)) return;
     if (choice.kind === 'answered') {
-      this.answer(choice.answer);
+      this.answer(record.grpc ? asGrpcReply(choice.answer) : choice.answer);
       return;
     }
     const { rule, backend, service, path } = choice;
@@ -108,7 +116,9 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     if (trustedHops > 0) record.clientAddress = clientAddress(head.headers, this.stream.facts, trustedHops);
     prepareRequest(head, path, rule, backend, this.stream.facts, this.listener);
     record.forwardedFor = head.headers.get(H['x-forwarded-for']) ?? '';
-    const { retry } = rule.attached;
+    const { retry, timeouts } = rule.attached;
+    this.timeouts = record.grpc ? grpcTimeouts(timeouts, head.headers) : timeouts.http;
+    if (this.timeouts.fromStart) this.startRequestTimer(this.timeouts);
     this.retries = new RetryPlan(retry, service);
     this.body = new RequestBody(retry.config.attempts > 0 ? retry.config.replayBytes : 0);
     if (head.body === 'none' || head.body === 'tunnel') this.requestComplete(null);
@@ -172,6 +182,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     this.touch();
     const { attempt, rule, record } = this;
     const policy = (rule as CompiledRule<RulePolicy>).attached.retry;
+    if (record.grpc && attempt !== null) noteGrpcHead(attempt.record, head);
     const decision = afterHead(policy, head, this.method);
     const resetMs = decision.retry
       ? resetDelayMs(policy.config, head.headers, this.context.clock.wallMs(), this.context.random())
@@ -198,6 +209,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   }
 
   onAttemptEnd(trailers: HeaderList | null): void {
+    if (this.record.grpc && this.attempt !== null) noteGrpcEnd(this.record, this.attempt.record, trailers);
     this.stream.sendEnd(trailers);
     if (this.tunnelled && !this.clientEnded) {
       this.endpointEnded = true;
@@ -227,15 +239,8 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
 
   onTimer(tag: number): void {
     if (tag === BACKOFF) this.startAttempt();
-    else if (tag === REQUEST_TIMEOUT) {
-      const requestMs = (this.rule as CompiledRule<RulePolicy>).attached.timeouts.requestMs;
-      noteLimit(this.record, 'timeouts.request', requestMs, requestMs);
-      this.giveUp(failure('request-timeout', `${requestMs} ms`));
-    } else {
-      // A client that we don't read from is not to blame: the endpoint takes nothing.
-      const bodyMissing = this.body !== null && !this.body.complete && !this.body.full;
-      this.giveUp(failure(bodyMissing ? 'body-timeout' : 'stream-idle', `${this.listener.idleTimeoutMs} ms`));
-    }
+    else if (tag === REQUEST_TIMEOUT) this.giveUp(timedOut(this.timeouts as Timeouts, this.record));
+    else this.giveUp(stoodStill(this.body, this.listener.idleTimeoutMs));
   }
 
   // Attempts and retries.
@@ -245,10 +250,8 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     const service = this.service as UpstreamService;
     const rule = this.rule as CompiledRule<RulePolicy>;
     const body = this.body as RequestBody;
-    const nowMs = context.clock.nowMs();
     const retries = this.retries as RetryPlan;
-    const attemptRecord = new AttemptRecord(record.service, nowMs, retries.waitMs, retries.reason);
-    attemptRecord.backoffFromAnswer = retries.waitFromAnswer;
+    const timeouts = this.timeouts as Timeouts;
     const avoided = rule.attached.retry.config.hostSelectionAttempts > 0 ? retries.tried : [];
     const { picked, failure: refused } = admit(service, avoided, record);
     if (picked === null) {
@@ -256,13 +259,9 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       this.fail(refused);
       return;
     }
-    record.attempts.push(attemptRecord);
-    this.head.headers.setClean(H['x-envoy-attempt-count'], String(record.attempts.length));
-    if (record.trace !== null) {
-      attemptRecord.spanId = context.recorder.attemptSpanId(record.trace);
-      context.recorder.writeTrace(this.head.headers, record.trace, attemptRecord.spanId);
-    }
-    attemptRecord.endpoint = picked.address;
+    const elapsedMs = this.elapsedMs();
+    const { headers } = this.head;
+    const made = beginAttempt(context, record, retries, picked.address, headers, timeouts, elapsedMs);
     body.rewind();
     if (!retries.allowsAfter(record.attempts.length)) body.giveUpReplay();
     const attempt = new Attempt(
@@ -271,12 +270,12 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       picked,
       retries.tried,
       retries.takeUnit(),
-      attemptRecord,
+      made,
       this.head,
       body,
       context.wheel,
       context.clock,
-      attemptTimeoutMs(rule.attached.timeouts, this.elapsedMs(nowMs)),
+      attemptTimeoutMs(timeouts, elapsedMs),
     );
     this.attempt = attempt;
     attempt.start();
@@ -285,14 +284,13 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   /** Arranges the attempt after `last`; false when something forbids it, which the record then says. */
   private scheduleRetry(last: Attempt, decision: RetryDecision, resetMs: number): boolean {
     const { context, record } = this;
-    const { timeouts } = (this.rule as CompiledRule<RulePolicy>).attached;
     const retries = this.retries as RetryPlan;
     record.retryRefused = retries.plan(
       decision,
       record.attempts.length,
       this.body?.restartable === true,
       resetMs,
-      remainingMs(timeouts, this.elapsedMs(context.clock.nowMs())),
+      remainingMs(this.timeouts as Timeouts, this.elapsedMs()),
       context.random(),
     );
     if (record.retryRefused !== '') return false;
@@ -303,15 +301,20 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   }
 
   private requestComplete(trailers: HeaderList | null): void {
-    const { timeouts } = (this.rule as CompiledRule<RulePolicy>).attached;
+    const timeouts = this.timeouts as Timeouts;
     this.body?.end(trailers);
     this.record.requestEndMs = this.context.clock.nowMs();
-    if (timeouts.requestMs > 0) this.context.wheel.arm(this.requestTimer, timeouts.requestMs);
+    if (!timeouts.fromStart) this.startRequestTimer(timeouts);
   }
 
-  /** Milliseconds that count against the request timeout: those since the request was complete, as in Envoy. */
-  private elapsedMs(nowMs: number): number {
-    return this.record.requestEndMs < 0 ? 0 : nowMs - this.record.requestEndMs;
+  private startRequestTimer({ requestMs }: Timeouts): void {
+    if (requestMs > 0) this.context.wheel.arm(this.requestTimer, requestMs);
+  }
+
+  /** Milliseconds that count against the request timeout. */
+  private elapsedMs(): number {
+    const { startMs, requestEndMs } = this.record;
+    return countedMs(this.timeouts as Timeouts, startMs, requestEndMs, this.context.clock.nowMs());
   }
 
   private bodyTooLarge(bytes: number): boolean {
@@ -342,12 +345,13 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       this.finish();
       return;
     }
-    this.answer(localReply(why, this.accept, this.record.requestId));
+    this.answer(answerFor(why, this.record, this.accept));
   }
 
   private answer(reply: OwnAnswer): void {
     this.answerBegun = true;
     this.record.status = reply.status;
+    if (this.record.grpc) this.record.grpcStatus = grpcStatusOf(reply.headers);
     this.record.responseBytes = sendAnswer(
       this.stream,
       reply,

@@ -1,10 +1,19 @@
-/** Answers of our own: how one is put on the wire. */
+/** Answers of our own: what one says, and how it is put on the wire. */
+import type { Failure } from '../../base/index.ts';
 import { type DownstreamStream, H, type HeaderList } from '../../message/index.ts';
+import type { RequestRecord } from '../../telemetry/index.ts';
+import { grpcReply, localReply } from '../policy/index.ts';
 
 export interface OwnAnswer {
   readonly status: number;
   readonly headers: HeaderList;
   readonly body: Buffer;
+}
+
+/** The answer for a failure whose status isn't 0, in the protocol of the request. `accept`: its Accept field. */
+export function answerFor(why: Failure, record: RequestRecord, accept: string | undefined): OwnAnswer {
+  const { grpc, requestId } = record;
+  return grpc ? grpcReply(why, requestId) : localReply(why, accept, requestId);
 }
 
 /**

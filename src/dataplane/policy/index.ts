@@ -2,6 +2,9 @@
 export { backoffMs, resetDelayMs } from './backoff.ts';
 export { BREAKER_LIMITS, type BreakerGauge, type BreakerLimit } from './breaker.ts';
 export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
+export { grpcTimeouts, writeGrpcTimeout } from './grpc-deadline.ts';
+export { asGrpcReply, grpcReply } from './grpc-reply.ts';
+export { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
 export { isIdempotent } from './idempotency.ts';
 export { type LocalReply, localReply } from './local-reply.ts';
 export {
@@ -12,4 +15,11 @@ export {
   type RetryDecision,
   type RetryPolicy,
 } from './retry.ts';
-export { attemptTimeoutMs, compileTimeouts, remainingMs, type Timeouts } from './timeouts.ts';
+export {
+  attemptTimeoutMs,
+  compileTimeouts,
+  countedMs,
+  type RuleTimeouts,
+  remainingMs,
+  type Timeouts,
+} from './timeouts.ts';

@@ -37,7 +37,8 @@ export function localReply(failure: Failure, accept: string | undefined, request
 
 const MAX_PRINTED = 200;
 
-function printable(text: string): string {
+/** What a peer sent, short and without what could be anything but text. */
+export function printable(text: string): string {
   return text.slice(0, MAX_PRINTED).replace(/[^\x20-\x7e]/g, '?');
 }
 

@@ -2,10 +2,11 @@
  * May this attempt be made again? Two cases:
  *
  * The route states conditions (`retryOn`): they hold for every method, with Envoy's meaning. Status codes and
- * answer headers that a route lists hold for every method too.
+ * answer headers that a route lists hold for every method too. The five gRPC conditions look at the head of an answer
+ * alone, as in Envoy: a status that comes in trailers comes after an answer that was passed on.
  *
- * It states none: only what was provably never processed (no connection, or no byte of the request
- * handed to one), whatever the method; and, for idempotent methods, an attempt that ended without an answer,
+ * It states none: only what was provably never processed (no connection, no byte of the request
+ * handed to one, or a stream that the endpoint refused), whatever the method; and, for idempotent methods, an attempt that ended without an answer,
  * a per-try timeout and a 503. RFC 9110 section 9.2.2 forbids a proxy more than that: a POST on a kept-alive
  * connection that closes without a byte may have been processed. Istio's default replays it (istio#13851).
  *
@@ -14,7 +15,7 @@
  */
 import type { Failure, FailureKind } from '../../base/index.ts';
 import type { HeaderPresence, RetryCondition, RetryConfig } from '../../config/index.ts';
-import { H, nameIdOf, type ResponseHead } from '../../message/index.ts';
+import { GRPC, grpcStatusOf, H, nameIdOf, type ResponseHead } from '../../message/index.ts';
 import { isIdempotent } from './idempotency.ts';
 
 export interface RetryDecision {
@@ -37,6 +38,8 @@ export interface RetryPolicy {
   /** By status: holds for idempotent methods. */
   readonly byStatusIdempotent: readonly (RetryDecision | undefined)[];
   readonly headers: readonly HeaderPresence[];
+  /** By gRPC status, for every method; null: no gRPC condition is stated. */
+  readonly byGrpcStatus: readonly (RetryDecision | undefined)[] | null;
 }
 
 export function compileRetry(config: RetryConfig): RetryPolicy {
@@ -52,7 +55,16 @@ export function compileRetry(config: RetryConfig): RetryPolicy {
   if (!stated && codes.length === 0 && retriableHeaders.length === 0)
     byStatusIdempotent[503] = decide('code-503');
   const rateLimited = conditions.has('envoy-ratelimited');
-  return { config, stated, conditions, rateLimited, byStatus, byStatusIdempotent, headers: retriableHeaders };
+  return {
+    config,
+    stated,
+    conditions,
+    rateLimited,
+    byStatus,
+    byStatusIdempotent,
+    headers: retriableHeaders,
+    byGrpcStatus: grpcConditions(conditions),
+  };
 }
 
 /**
@@ -70,6 +82,7 @@ export function afterFailure(
   if (cause === undefined || policy.config.attempts === 0) return NO_RETRY;
   if (policy.stated) return afterFailureAsStated(policy.conditions, cause, requestStarted);
   if (cause === 'connect') return CONNECT_FAILURE;
+  if (cause === 'refused') return REFUSED_STREAM;
   if (!requestStarted) return RESET_BEFORE_REQUEST;
   if (!isIdempotent(method)) return NO_RETRY;
   if (cause === 'reset') return reused ? STALE_CONNECTION : RESET;
@@ -84,6 +97,10 @@ export function afterHead(policy: RetryPolicy, head: ResponseHead, method: strin
   if (decision === undefined) {
     decision = policy.byStatusIdempotent[status];
     if (decision !== undefined && !isIdempotent(method)) decision = undefined;
+  }
+  if (decision === undefined && policy.byGrpcStatus !== null) {
+    const grpcStatus = grpcStatusOf(headers);
+    if (grpcStatus > 0) decision = policy.byGrpcStatus[grpcStatus];
   }
   const rateLimitedToo = policy.rateLimited;
   // An answer that the upstream proxy's rate limit gave is retried where the route says so, and
@@ -107,14 +124,33 @@ function afterFailureAsStated(
   requestStarted: boolean,
 ): RetryDecision {
   if (cause === 'connect' && conditions.has('connect-failure')) return CONNECT_FAILURE;
+  if (cause === 'refused' && conditions.has('refused-stream')) return REFUSED_STREAM;
   if (!requestStarted && conditions.has('reset-before-request')) return RESET_BEFORE_REQUEST;
   if (conditions.has('reset')) return RESET;
   if (conditions.has('gateway-error')) return GATEWAY_ERROR;
   return conditions.has('5xx') ? FIVE_XX : NO_RETRY;
 }
 
+function grpcConditions(
+  conditions: ReadonlySet<RetryCondition>,
+): readonly (RetryDecision | undefined)[] | null {
+  const stated = GRPC_CONDITIONS.filter(([condition]) => conditions.has(condition));
+  if (stated.length === 0) return null;
+  const byStatus: (RetryDecision | undefined)[] = new Array(GRPC.unauthenticated + 1).fill(undefined);
+  for (const [condition, status] of stated) byStatus[status] = decide(condition);
+  return byStatus;
+}
+
+const GRPC_CONDITIONS: readonly (readonly [RetryCondition, number])[] = [
+  ['cancelled', GRPC.cancelled],
+  ['deadline-exceeded', GRPC.deadlineExceeded],
+  ['internal', GRPC.internal],
+  ['resource-exhausted', GRPC.resourceExhausted],
+  ['unavailable', GRPC.unavailable],
+];
+
 /** How an attempt ended without an answer. */
-type Cause = 'connect' | 'reset' | 'timeout' | 'protocol';
+type Cause = 'connect' | 'refused' | 'reset' | 'timeout' | 'protocol';
 
 /** Failures of one attempt; every other kind is the request's, and final. */
 const CAUSES: Readonly<Partial<Record<FailureKind, Cause>>> = {
@@ -122,6 +158,7 @@ const CAUSES: Readonly<Partial<Record<FailureKind, Cause>>> = {
   'connect-timeout': 'connect',
   'connect-failed': 'connect',
   'upstream-tls': 'connect',
+  'refused-stream': 'refused',
   'closed-before-response': 'reset',
   'reset-before-response': 'reset',
   'per-try-timeout': 'timeout',
@@ -135,6 +172,7 @@ function decide(reason: string): RetryDecision {
 }
 
 const CONNECT_FAILURE = decide('connect-failure');
+const REFUSED_STREAM = decide('refused-stream');
 const RESET_BEFORE_REQUEST = decide('reset-before-request');
 const RESET = decide('reset');
 const STALE_CONNECTION = decide('stale-connection');

@@ -1,22 +1,49 @@
 /**
- * Gateway API's two timeouts of a rule. `request` counts from the end of the request to the end of the
- * answer, with every retry and every backoff in between, and reaching it is never retried. `backendRequest`
- * counts for one attempt, and only when it is the shorter of the two (Envoy: `per_try_timeout`). 0 is off.
+ * Gateway API's two timeouts of a rule. `request` ends with the answer, with every retry and every backoff in
+ * between, and reaching it is never retried. `backendRequest` counts for one attempt, and only when it is the
+ * shorter of the two (Envoy: `per_try_timeout`). 0 is off.
+ *
+ * For HTTP `request` counts from the end of the request (docs/decisions/0003). A gRPC call brings a deadline, which
+ * runs while the request is still being sent, so all its time counts from its start, and the shorter of
+ * `grpc-timeout` and what the rule states holds (grpc-deadline.ts).
  */
 export interface Timeouts {
   /** Milliseconds; 0: off. */
   readonly requestMs: number;
   /** Milliseconds for one attempt; 0: off, or not below `requestMs`. */
   readonly perTryMs: number;
+  /** `requestMs` counts from the start of the request; false: from its end. */
+  readonly fromStart: boolean;
+  /** `requestMs` is the client's own `grpc-timeout`, not the rule's. */
+  readonly byClient: boolean;
+}
+
+/** What a rule states, for either kind of request. */
+export interface RuleTimeouts {
+  readonly http: Timeouts;
+  /** For gRPC calls without a shorter `grpc-timeout`. */
+  readonly grpc: Timeouts;
+  /** As stated; 0: off. */
+  readonly backendRequestMs: number;
 }
 
 export function compileTimeouts(config: {
   readonly requestMs: number;
   readonly backendRequestMs: number;
-}): Timeouts {
-  const { requestMs, backendRequestMs } = config;
-  const counts = requestMs === 0 || backendRequestMs < requestMs;
-  return { requestMs, perTryMs: counts ? backendRequestMs : 0 };
+  readonly grpcRequestMs: number;
+}): RuleTimeouts {
+  const { requestMs, backendRequestMs, grpcRequestMs } = config;
+  return {
+    http: timeoutsOf(requestMs, backendRequestMs, false, false),
+    grpc: timeoutsOf(grpcRequestMs, backendRequestMs, true, false),
+    backendRequestMs,
+  };
+}
+
+/** Milliseconds of a request that count against `requestMs`. `endMs`: when the whole request was in; -1: not yet. */
+export function countedMs(timeouts: Timeouts, startMs: number, endMs: number, nowMs: number): number {
+  if (timeouts.fromStart) return nowMs - startMs;
+  return endMs < 0 ? 0 : nowMs - endMs;
 }
 
 /**
@@ -33,4 +60,15 @@ export function remainingMs(timeouts: Timeouts, elapsedMs: number): number {
  */
 export function attemptTimeoutMs(timeouts: Timeouts, elapsedMs: number): number {
   return timeouts.perTryMs < remainingMs(timeouts, elapsedMs) ? timeouts.perTryMs : 0;
+}
+
+/** `perTryMs` counts only where it is the shorter. */
+export function timeoutsOf(
+  requestMs: number,
+  backendRequestMs: number,
+  fromStart: boolean,
+  byClient: boolean,
+): Timeouts {
+  const counts = requestMs === 0 || backendRequestMs < requestMs;
+  return { requestMs, perTryMs: counts ? backendRequestMs : 0, fromStart, byClient };
 }
