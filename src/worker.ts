@@ -22,7 +22,7 @@ import {
   type RulePolicy,
 } from './dataplane/exchange/index.ts';
 import { Listener } from './dataplane/listener/index.ts';
-import { compileRouter } from './dataplane/router/index.ts';
+import { compileConnectionRoutes, compileRouter } from './dataplane/router/index.ts';
 import { UpstreamService } from './dataplane/upstream/index.ts';
 import { attachLedger, attachMetricCells, type WorkerLedger } from './ledger/index.ts';
 import { AccessLog, Recorder } from './telemetry/index.ts';
@@ -76,6 +76,7 @@ export class DataPlane {
       random: Math.random,
       recorder: this.recorder,
       router: compileRouter<RulePolicy>(first, null, compileRulePolicy),
+      connectionRoutes: compileConnectionRoutes(first, null),
       services: this.services,
       active: 0,
     };
@@ -152,6 +153,7 @@ export class DataPlane {
     this.applyLog(snapshot.node.accessLog.path);
     if (snapshot.services !== older?.services) this.applyServices(snapshot);
     this.context.router = compileRouter(snapshot, this.context.router, compileRulePolicy);
+    this.context.connectionRoutes = compileConnectionRoutes(snapshot, this.context.connectionRoutes);
     // What the start left behind, before anybody waits: 3 MiB at 100 services, 55 at 5,000.
     if (older === null && !isMainThread) collectGarbage();
     const faults = await this.applyListeners(snapshot);

@@ -50,6 +50,12 @@ export const LIMITS = {
   /** How long a peer may take to send its SETTINGS, and to acknowledge ours. */
   http2SettingsMs: 10_000,
 
+  // TCP, and TLS passed through.
+  /** Of a ClientHello, records included, that is read for its server name: Envoy's bound. */
+  clientHelloBytes: 64 * KIB,
+  /** Endpoints tried for one connection, each another one, before any byte was sent to the last. */
+  tcpConnectAttempts: 3,
+
   // Connections.
   downstreamConnectionsPerWorker: 20_000,
   requestsPerConnection: 1_000_000,
@@ -67,6 +73,8 @@ export const LIMITS = {
   detectTimeoutMs: 200,
   /** WebSocket and TCP connections: Envoy's hour. */
   tunnelIdleTimeoutMs: 3_600_000,
+  /** For a connection slot of a service, before a TCP connection is refused: as long as a request waits. */
+  slotWaitMs: 15_000,
   /** For the answer to a ping; a busy endpoint needs more than a round trip. */
   keepaliveTimeoutMs: 5_000,
   requestTimeoutMs: 15_000,

@@ -32,7 +32,7 @@ export class PrometheusExporter {
     this.options = options;
     this.cells = new CellSeriesTable(options.clock);
     collectDefaultMetrics({ register: this.registry });
-    for (const block of ['request', 'service', 'listener', 'worker'] as const) {
+    for (const block of ['request', 'connection', 'service', 'listener', 'worker'] as const) {
       for (const families of byName(FAMILIES[block])) {
         const [{ name, help, type }] = families;
         this.register(type, name, help, () => cellValues(families, this.cells.seriesOf(block)));

@@ -1,18 +1,18 @@
 /**
- * What every exchange of one worker shares. `router` and `services` belong to one snapshot; an
+ * What every exchange of one worker shares. Routes and `services` belong to one snapshot; an
  * exchange takes what it needs of them when it starts.
  */
 import type { Clock, TimerWheel } from '../../base/index.ts';
 import type { RuleConfig } from '../../config/index.ts';
 import type { Recorder } from '../../telemetry/index.ts';
-import { compileRetry, compileTimeouts, type RetryPolicy, type Timeouts } from '../policy/index.ts';
-import type { Router } from '../router/index.ts';
+import { compileRetry, compileTimeouts, type RetryPolicy, type RuleTimeouts } from '../policy/index.ts';
+import type { ConnectionRoutes, Router } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 
 /** The policies of one rule, compiled with it. */
 export interface RulePolicy {
   readonly retry: RetryPolicy;
-  readonly timeouts: Timeouts;
+  readonly timeouts: RuleTimeouts;
 }
 
 export function compileRulePolicy(rule: RuleConfig): RulePolicy {
@@ -25,6 +25,7 @@ export interface ExchangeContext {
   readonly random: () => number;
   readonly recorder: Recorder;
   router: Router<RulePolicy>;
+  connectionRoutes: ConnectionRoutes;
   services: ReadonlyMap<string, UpstreamService>;
   /** Exchanges under way: what a drain waits for. */
   active: number;

@@ -2,18 +2,23 @@
 import type { Failure } from '../../base/index.ts';
 import type { ListenerConfig } from '../../config/index.ts';
 import type {
+  ByteStream,
   ConnectionFacts,
   DownstreamHandler,
   DownstreamStream,
   RequestHead,
 } from '../../message/index.ts';
+import { wrapGrpcWeb } from '../codec/grpc-web/index.ts';
 import { localReply } from '../policy/index.ts';
+import type { Carried } from '../router/index.ts';
 import { beginUnreadable } from './begin-record.ts';
 import type { ExchangeContext } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { sendAnswer } from './local-answer.ts';
+import { TcpExchange } from './tcp-exchange.ts';
 
 export { compileRulePolicy, type ExchangeContext, type RulePolicy } from './context.ts';
+export type { TcpExchange } from './tcp-exchange.ts';
 
 export class Conductor {
   private readonly context: ExchangeContext;
@@ -24,9 +29,29 @@ export class Conductor {
 
   /** Takes a request on; what it returns is told of the rest of it. */
   accept(listener: ListenerConfig, head: RequestHead, stream: DownstreamStream): DownstreamHandler {
-    const exchange = new Exchange(this.context, listener, head, stream);
+    const web = wrapGrpcWeb(head, stream);
+    const exchange = new Exchange(this.context, listener, head, web ?? stream);
+    web?.attach(exchange);
     exchange.begin();
-    return exchange;
+    return web ?? exchange;
+  }
+
+  /** What besides requests this listener's routes have a use for. */
+  carried(listener: ListenerConfig): Carried {
+    return this.context.connectionRoutes.carried(listener.name);
+  }
+
+  /**
+   * Takes a connection on whose bytes are passed on; what it returns is told of the rest of it. `serverName`: of TLS that
+   * is passed through, empty where the client states none; else null.
+   */
+  connect(
+    listener: ListenerConfig,
+    facts: ConnectionFacts,
+    stream: ByteStream,
+    serverName: string | null,
+  ): TcpExchange {
+    return new TcpExchange(this.context, listener, facts, stream, serverName);
   }
 
   /** Records a connection on which no request could be read: its TLS handshake failed. */

@@ -188,6 +188,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   /** A header block has to be complete within the header timeout, and our SETTINGS acknowledged. */
   private watch(): void {
     const { session, owedTimer } = this;
+    if (this.closing !== null) return;
     if (session.inBlock || session.settling) {
       if (!owedTimer.armed) this.context.wheel.arm(owedTimer, this.context.config.headerTimeoutMs);
     } else if (owedTimer.armed) this.context.wheel.cancel(owedTimer);
@@ -212,6 +213,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   }
 
   private linger(): void {
+    if (this.closing !== null) return;
     const { wheel, config } = this.context;
     const { socket, raw } = this.link;
     this.session.out.write();

@@ -84,8 +84,7 @@ export class Http2Request implements DownstreamStream, StreamHandler {
     const { status } = head;
     this.tunnelled = head.body === 'tunnel';
     this.bodiless = this.method === 'HEAD' || status === 204 || status === 304;
-    const length = head.body === 'length' && status !== 204 ? head.contentLength : -1;
-    this.sendFields(this.tunnelled ? 200 : status, head.headers, length);
+    this.sendFields(this.tunnelled ? 200 : status, head.headers, this.lengthOf(head));
     if (!this.tunnel) return;
     this.stream.bothWays = this.tunnelled;
     if (this.tunnelled && this.early !== null) process.nextTick(() => this.deliverEarly());
@@ -170,7 +169,8 @@ export class Http2Request implements DownstreamStream, StreamHandler {
     // RFC 9113 section 8.3.1.
     const named = authority ?? host ?? '';
     if (host !== undefined) {
-      if (host !== named || headers.count(H.host) > 1) return 'bad-host';
+      const differs = host !== named && host.toLowerCase() !== named.toLowerCase();
+      if (differs || headers.count(H.host) > 1) return 'bad-host';
       headers.delete(H.host);
     }
     if (named === '') return 'missing-host';
@@ -194,6 +194,13 @@ export class Http2Request implements DownstreamStream, StreamHandler {
       expectContinue: expect !== undefined && !endStream,
       upgrade: protocol ?? '',
     };
+  }
+
+  /** Content-Length to be told; -1: none. To HEAD and with 304 it is that of a body which is not sent (RFC 9110 section 8.6). */
+  private lengthOf({ status, body, contentLength, headers }: ResponseHead): number {
+    if (status === 204) return -1;
+    if (body === 'length') return contentLength;
+    return this.bodiless ? Number(headers.get(H['content-length']) ?? -1) : -1;
   }
 
   /** `length`: Content-Length to be told; -1: none. */

@@ -17,6 +17,7 @@ export class LingeringClose implements TimerOwner {
   private readonly timer = new Timer(this, 0);
   private unsentBytes: number;
   private receivedBytes = 0;
+  private over = false;
 
   constructor(socket: Socket, raw: Socket, wheel: TimerWheel, idleMs: number) {
     this.socket = socket;
@@ -43,6 +44,7 @@ export class LingeringClose implements TimerOwner {
 
   /** The socket is closed. */
   cancel(): void {
+    this.over = true;
     this.wheel.cancel(this.timer);
   }
 
@@ -55,7 +57,7 @@ export class LingeringClose implements TimerOwner {
   }
 
   private onFlushed(): void {
-    if (this.socket.destroyed) return;
+    if (this.over || this.socket.destroyed) return;
     this.unsentBytes = 0;
     this.wheel.cancel(this.timer);
     this.wheel.arm(this.timer, LIMITS.lingerMs);

@@ -14,11 +14,10 @@ import { createTlsTerminator, type TlsTerminator } from '../transport/index.ts';
 import { ClientLink, type ClientUser } from './client-link.ts';
 import type { ListenerContext } from './context.ts';
 import { Detection } from './detect.ts';
+import { TLS_HANDSHAKE } from './first-bytes.ts';
 import { Http1Connection } from './http1-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
-
-/** First byte of a TLS record that carries a handshake (RFC 8446 section 5.1). */
-const TLS_HANDSHAKE = 0x16;
+import { TcpConnection } from './tcp-connection.ts';
 
 const TLS_COUNTERS: Readonly<Record<string, number>> = {
   'client-certificate-missing': LISTENER_COUNTER.sslFailVerifyNoCert,
@@ -173,6 +172,7 @@ export class Listener implements ListenerContext, TimerOwner {
   private userFor(link: ClientLink): ClientUser {
     const { protocol } = this.config;
     const alpn = link.facts.tls?.alpn ?? '';
+    if (protocol === 'tcp') return new TcpConnection(link, this, null);
     if (protocol === 'http2' || alpn === 'h2') return new Http2Connection(link, this);
     if (protocol === 'http' || alpn === 'http/1.1') return new Http1Connection(link, this);
     return new Detection(link, this);
@@ -196,7 +196,9 @@ export class Listener implements ListenerContext, TimerOwner {
     socket.once('data', (head: Buffer) => {
       socket.pause();
       socket.setTimeout(0);
-      if (head[0] === TLS_HANDSHAKE && this.terminator !== null) {
+      // Who speaks no HTTP would take its refusal for an answer: OpenSSL says no in its own words.
+      const isTls = head[0] === TLS_HANDSHAKE || this.config.protocol === 'tcp';
+      if (isTls && this.terminator !== null) {
         this.terminator.accept(socket, head);
         return;
       }

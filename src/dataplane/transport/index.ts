@@ -1,6 +1,8 @@
 /** transport: sockets and TLS, both directions. */
+export { ByteSocket } from './byte-socket.ts';
 export { copyChunk } from './chunk-pool.ts';
 export { addressOf, connectFailure, Dialer } from './dial.ts';
+export { HelloReader, type HelloState } from './hello-reader.ts';
 export { type ReadBytes, readInto } from './read-into.ts';
 export { SocketOut } from './socket-out.ts';
 export { createTlsOriginator, type TlsOriginator, type TlsOriginatorOptions } from './tls-client.ts';

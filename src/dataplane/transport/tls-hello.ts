@@ -5,7 +5,7 @@
  * cipher), and it holds a single ticket key, so a rotation would end every session.
  *
  * Reading is all this does; OpenSSL still validates every byte. A hello that isn't complete in one
- * record of the bytes at hand is reported as such, and the caller falls back to SNICallback.
+ * record of the bytes at hand is reported as such, and the caller falls back to SNICallback; `HelloReader` waits for one.
  * Formats: RFC 8446 section 4.1.2, RFC 6066 section 3, RFC 5077 section 3.2.
  */
 import { normalName } from '../../base/index.ts';
@@ -20,8 +20,8 @@ export interface Hello {
 /** Bytes of the name that OpenSSL puts at the front of a ticket (RFC 5077 section 4). */
 export const TICKET_NAME_BYTES = 16;
 
-const RECORD_HANDSHAKE = 22;
-const CLIENT_HELLO = 1;
+export const RECORD_HANDSHAKE = 22;
+export const CLIENT_HELLO = 1;
 const EXT_SERVER_NAME = 0;
 const EXT_SESSION_TICKET = 35;
 const EXT_PRE_SHARED_KEY = 41;
@@ -30,11 +30,19 @@ const EXT_PRE_SHARED_KEY = 41;
 export function readHello(bytes: Buffer, out: Hello): boolean {
   out.serverName = '';
   out.ticketNameAt = -1;
-  // Record header of 5, handshake header of 4, version of 2, random of 32, session id length.
-  if (bytes.length < 44 || bytes[0] !== RECORD_HANDSHAKE || bytes[5] !== CLIENT_HELLO) return false;
+  // Record header of 5, handshake header of 4.
+  if (bytes.length < 9 || bytes[0] !== RECORD_HANDSHAKE) return false;
   const end = 9 + bytes.readUIntBE(6, 3);
   if (bytes.length < end || 5 + bytes.readUInt16BE(3) < end) return false;
-  let at = 44 + (bytes[43] as number);
+  return readHelloMessage(bytes, 5, end, out);
+}
+
+/** The same of a handshake message without its record header, `bytes[start, end)`. */
+export function readHelloMessage(bytes: Buffer, start: number, end: number, out: Hello): boolean {
+  // Handshake header of 4, version of 2, random of 32, session id length.
+  const sessionAt = start + 38;
+  if (end <= sessionAt || bytes[start] !== CLIENT_HELLO) return false;
+  let at = sessionAt + 1 + (bytes[sessionAt] as number);
   if (at + 2 > end) return false;
   at += 2 + bytes.readUInt16BE(at); // cipher suites
   if (at + 1 > end) return false;

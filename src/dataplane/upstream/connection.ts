@@ -26,6 +26,10 @@ export interface UpstreamConnection {
   readonly closeCause: CloseCause;
   /** Requests that were under way when it ended. */
   readonly cutRequests: number;
+}
+
+/** One that carries requests, one after the other or side by side. */
+export interface RequestConnection extends UpstreamConnection {
   /** How many more requests it takes now. */
   readonly capacity: number;
   /** No request is under way, and it takes one. */
@@ -38,5 +42,5 @@ export interface UpstreamConnection {
 
 /** The pool: told when a connection can take another request. */
 export interface ConnectionOwner {
-  onFree(connection: UpstreamConnection): void;
+  onFree(connection: RequestConnection): void;
 }

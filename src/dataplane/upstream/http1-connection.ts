@@ -18,6 +18,8 @@ import type { AttemptStream, CloseCause, ConnectionOwner, UpstreamConnection } f
 import type { Link, LinkUser } from './link.ts';
 import { checkAnswer, completeRequest } from './websocket.ts';
 
+const USUALLY_WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+
 type State = 'idle' | 'busy' | 'discarding' | 'closing' | 'closed';
 
 export class Http1UpstreamConnection
@@ -101,7 +103,10 @@ export class Http1UpstreamConnection
       this.requestEnded = true;
       return;
     }
-    this.writer.begin(encodeRequestHead(head), requestFraming(head), head.contentLength);
+    // RFC 9110 section 8.6: HTTP/2 needs no length to say that nothing follows, and servers of HTTP/1.1 ask for one.
+    const bare = head.body === 'none' && head.version === '2' && USUALLY_WITH_BODY.has(head.method);
+    const sent: RequestHead = bare ? { ...head, body: 'length', contentLength: 0 } : head;
+    this.writer.begin(encodeRequestHead(sent), requestFraming(sent), sent.contentLength);
     if (head.expectContinue) this.writer.flush();
     else this.writer.flushSoon();
   }

@@ -2,4 +2,5 @@
 export { addressOf } from '../transport/index.ts';
 export type { AttemptStream } from './connection.ts';
 export { type AttemptOutcome, noEndpoint, type PickedEndpoint, UpstreamService } from './service.ts';
-export type { ConnectionWaiter } from './service-pool.ts';
+export type { TcpUpstreamConnection } from './tcp-connection.ts';
+export type { ConnectionWaiter, TcpWaiter } from './waiter.ts';

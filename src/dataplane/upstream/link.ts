@@ -49,6 +49,8 @@ export class Link implements TimerOwner {
   readyMs = 0;
   /** Requests that wait for it to be ready; the pool's. */
   awaited = 0;
+  /** It was dialled for one connection of bytes; the pool's. */
+  tcp = false;
   private readonly owner: LinkOwner;
   private readonly wheel: TimerWheel;
   private readonly clock: Clock;

@@ -9,30 +9,23 @@
  * connection of its own, or else asks the other workers for one of theirs through the ledger; otherwise one worker's
  * connections would starve the rest.
  *
+ * Bytes that pass unread get a new connection each, and wait for a slot in the same queue.
+ *
  * Waiting requests, those whose connection is being dialled included, count against maxPendingRequests, as in Envoy.
  */
 import { type Clock, type Failure, failure, LIMITS, type TimerWheel } from '../../base/index.ts';
-import type { EndpointConfig, ServiceConfig } from '../../config/index.ts';
+import type { ServiceConfig } from '../../config/index.ts';
 import { GAUGE, type WorkerLedger } from '../../ledger/index.ts';
 import type { Dialer } from '../transport/index.ts';
-import type { AttemptStream, ConnectionOwner, UpstreamConnection } from './connection.ts';
+import type { ConnectionOwner, RequestConnection, UpstreamConnection } from './connection.ts';
 import { Http1UpstreamConnection } from './http1-connection.ts';
 import { Http2UpstreamConnection } from './http2-connection.ts';
 import { Link, type LinkOwner } from './link.ts';
-
-/** A request that needs a connection. */
-export interface ConnectionWaiter {
-  /** The chosen endpoint. */
-  readonly endpoint: EndpointConfig;
-  /** May it be given a connection to this other endpoint of the service? */
-  accepts(endpointSlot: number): boolean;
-  /** The stream is this waiter's alone. */
-  onConnection(stream: AttemptStream): void;
-  onConnectFailed(why: Failure): void;
-}
+import { TcpUpstreamConnection } from './tcp-connection.ts';
+import { type ConnectionWaiter, isTcp, type Waiter } from './waiter.ts';
 
 interface Waiting {
-  readonly waiter: ConnectionWaiter;
+  readonly waiter: Waiter;
   /** The connection being dialled for it; null: there was no slot. */
   dialled: Link | null;
 }
@@ -52,11 +45,12 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   private readonly wheel: TimerWheel;
   private readonly clock: Clock;
   private dialer: Dialer;
+  private readonly tcpDialer: () => Dialer;
   private readonly observer: PoolObserver;
   /** From dial to descriptor closed; null until it is known what is spoken. */
   private readonly links = new Map<Link, UpstreamConnection | null>();
   /** Connections that take requests, by endpoint slot, the most recently used last. */
-  private readonly free = new Map<number, UpstreamConnection[]>();
+  private readonly free = new Map<number, RequestConnection[]>();
   private readonly waiting: Waiting[] = [];
   private slots = new Set<number>();
   /** HTTP/2 is what the endpoints speak, as far as is known: then several requests wait for one dial. */
@@ -71,6 +65,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     wheel: TimerWheel,
     clock: Clock,
     dialer: Dialer,
+    tcpDialer: () => Dialer,
     observer: PoolObserver,
   ) {
     this.config = config;
@@ -78,6 +73,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     this.wheel = wheel;
     this.clock = clock;
     this.dialer = dialer;
+    this.tcpDialer = tcpDialer;
     this.observer = observer;
     this.slots = new Set(config.endpoints.map((endpoint) => endpoint.slot));
     this.multiplexed = mayMultiplex(config);
@@ -120,16 +116,9 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
    * Gives `waiter` a connection: at once, or later by its callbacks. Returns what is in the way when it
    * may not even wait.
    */
-  checkout(waiter: ConnectionWaiter): Failure | null {
-    const list = this.free.get(waiter.endpoint.slot);
-    for (let ready = list?.at(-1); ready !== undefined; ready = list?.at(-1)) {
-      const capacity = this.tooOld(ready) ? 0 : ready.capacity;
-      if (capacity <= 1) this.unlist(ready);
-      if (capacity === 0) continue; // its end has begun and is not complete
-      waiter.onConnection(ready.open());
-      return null;
-    }
-    const unable = this.dialer.failure;
+  checkout(waiter: Waiter): Failure | null {
+    if (!isTcp(waiter) && this.takeFree(waiter)) return null;
+    const unable = this.dialerFor(waiter).failure;
     if (unable !== null) return unable;
     if (
       !this.ledger.gauges.acquire(
@@ -147,8 +136,20 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return null;
   }
 
+  private takeFree(waiter: ConnectionWaiter): boolean {
+    const list = this.free.get(waiter.endpoint.slot);
+    for (let ready = list?.at(-1); ready !== undefined; ready = list?.at(-1)) {
+      const capacity = this.tooOld(ready) ? 0 : ready.capacity;
+      if (capacity <= 1) this.unlist(ready);
+      if (capacity === 0) continue; // its end has begun and is not complete
+      waiter.onConnection(ready.open());
+      return true;
+    }
+    return false;
+  }
+
   /** The waiter needs no connection any more. One that is being dialled for it is kept for others. */
-  abandon(waiter: ConnectionWaiter): void {
+  abandon(waiter: Waiter): void {
     const at = this.waiting.findIndex((entry) => entry.waiter === waiter);
     if (at >= 0) this.leaveQueue(at);
   }
@@ -163,6 +164,10 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   // What links and connections tell.
 
   onReady(link: Link): void {
+    if (link.tcp) {
+      this.giveTcp(link);
+      return;
+    }
     const connection = this.speak(link);
     this.links.set(link, connection);
     this.observer.onConnected(connection);
@@ -176,13 +181,13 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
 
   onConnectFailed(link: Link, why: Failure): void {
     this.observer.onConnectFailed(why);
-    const failed: ConnectionWaiter[] = [];
+    const failed: Waiter[] = [];
     for (let at = this.dialledFor(link); at >= 0; at = this.dialledFor(link))
       failed.push(this.leaveQueue(at).waiter);
     for (const waiter of failed) waiter.onConnectFailed(why);
   }
 
-  onFree(connection: UpstreamConnection): void {
+  onFree(connection: RequestConnection): void {
     const { endpointSlot } = connection.link;
     const keep = !this.closed && this.slots.has(endpointSlot) && !this.tooOld(connection);
     if (!keep && this.waiting.length === 0) {
@@ -217,7 +222,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   }
 
   /** What is spoken on a connection that has just been made: as configured, or as ALPN agreed. */
-  private speak(link: Link): UpstreamConnection {
+  private speak(link: Link): RequestConnection {
     const { config, wheel, clock } = this;
     const { protocol } = config;
     const http2 = protocol === 'http2' || protocol === 'grpc' || (protocol === 'auto' && link.alpn === 'h2');
@@ -238,7 +243,8 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   private dialFor(entry: Waiting): boolean {
     const { config, ledger } = this;
     const { endpoint } = entry.waiter;
-    const shared = this.shareable(endpoint.slot);
+    const tcp = isTcp(entry.waiter);
+    const shared = tcp ? null : this.shareable(endpoint.slot);
     if (shared !== null) {
       entry.dialled = shared;
       shared.awaited++;
@@ -250,7 +256,9 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
       else this.waitForSlot();
       return false;
     }
-    const link = new Link(this, this.wheel, this.clock, this.dialer, endpoint, config.connectTimeoutMs);
+    const dialer = this.dialerFor(entry.waiter);
+    const link = new Link(this, this.wheel, this.clock, dialer, endpoint, config.connectTimeoutMs);
+    link.tcp = tcp;
     this.links.set(link, null);
     entry.dialled = link;
     link.awaited++;
@@ -261,7 +269,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   private shareable(endpointSlot: number): Link | null {
     if (!this.multiplexed) return null;
     for (const [link, connection] of this.links) {
-      if (connection !== null || link.endpointSlot !== endpointSlot || !link.connecting) continue;
+      if (connection !== null || link.endpointSlot !== endpointSlot || !link.connecting || link.tcp) continue;
       if (link.awaited < this.config.http2.maxConcurrentStreams) return link;
     }
     return null;
@@ -282,9 +290,10 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   private nextFor(endpointSlot: number): number {
     const { waiting } = this;
     for (let i = 0; i < waiting.length; i++) {
-      const entry = waiting[i] as Waiting;
-      if (entry.waiter.endpoint.slot === endpointSlot) return i;
-      if (entry.dialled === null && entry.waiter.accepts(endpointSlot)) return i;
+      const { waiter, dialled } = waiting[i] as Waiting;
+      if (isTcp(waiter)) continue;
+      if (waiter.endpoint.slot === endpointSlot) return i;
+      if (dialled === null && waiter.accepts(endpointSlot)) return i;
     }
     return -1;
   }
@@ -297,9 +306,24 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return this.waiting.some((entry) => entry.dialled === null);
   }
 
-  private give(at: number, connection: UpstreamConnection): void {
+  private give(at: number, connection: RequestConnection): void {
     const { waiter } = this.leaveQueue(at);
-    waiter.onConnection(connection.open());
+    if (!isTcp(waiter)) waiter.onConnection(connection.open());
+  }
+
+  /** It was dialled for one waiter alone; when that has left, there is nobody to keep it for. */
+  private giveTcp(link: Link): void {
+    const connection = new TcpUpstreamConnection(this.wheel, link);
+    this.links.set(link, connection);
+    this.observer.onConnected(connection);
+    const at = this.dialledFor(link);
+    const waiter = at < 0 ? null : this.leaveQueue(at).waiter;
+    if (waiter !== null && isTcp(waiter)) waiter.onTcpConnection(connection);
+    else connection.close();
+  }
+
+  private dialerFor(waiter: Waiter): Dialer {
+    return isTcp(waiter) ? this.tcpDialer() : this.dialer;
   }
 
   private leaveQueue(at: number): Waiting {
@@ -313,12 +337,12 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return entry;
   }
 
-  private tooOld(connection: UpstreamConnection): boolean {
+  private tooOld(connection: RequestConnection): boolean {
     const { maxConnectionAgeMs } = this.config;
     return maxConnectionAgeMs > 0 && this.clock.nowMs() - connection.link.readyMs >= maxConnectionAgeMs;
   }
 
-  private oldestIdle(): UpstreamConnection | null {
+  private oldestIdle(): RequestConnection | null {
     for (const list of this.free.values()) {
       const first = list.find((connection) => connection.isIdle);
       if (first !== undefined) return first;
@@ -326,13 +350,13 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return null;
   }
 
-  private list(connection: UpstreamConnection): void {
+  private list(connection: RequestConnection): void {
     const { endpointSlot } = connection.link;
     const list = this.free.get(endpointSlot);
     if (list === undefined) this.free.set(endpointSlot, [connection]);
     else if (connection.protocol !== 'http2' || !list.includes(connection)) {
       list.push(connection);
-      if (list.length > LIMITS.idleConnectionsPerEndpoint) this.retire(list[0] as UpstreamConnection);
+      if (list.length > LIMITS.idleConnectionsPerEndpoint) this.retire(list[0] as RequestConnection);
     }
   }
 
@@ -342,14 +366,14 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     if (list === undefined) return;
     if (list.at(-1) === connection) list.pop();
     else {
-      const at = list.indexOf(connection);
+      const at = list.findIndex((listed) => listed === connection);
       if (at >= 0) list.splice(at, 1);
     }
     if (list.length === 0) this.free.delete(endpointSlot);
   }
 
   /** Gives it no further request. */
-  private retire(connection: UpstreamConnection): void {
+  private retire(connection: RequestConnection): void {
     this.unlist(connection);
     connection.closeGracefully();
   }

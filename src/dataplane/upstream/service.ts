@@ -10,7 +10,8 @@ import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
 import { compilePicker, type Picker, PickState } from '../balancer/index.ts';
 import { addressOf, Dialer } from '../transport/index.ts';
 import { countClosed, countConnected, countConnectFailure } from './connection-counters.ts';
-import { type ConnectionWaiter, ServicePool } from './service-pool.ts';
+import { ServicePool } from './service-pool.ts';
+import type { Waiter } from './waiter.ts';
 
 /** What the outlier detector is told of an attempt. */
 export type AttemptOutcome = 'success' | 'serverError' | 'gatewayError' | 'localOrigin' | 'abandoned';
@@ -37,6 +38,9 @@ export class UpstreamService {
   /** Of each endpoint in the configuration. */
   private addresses: readonly string[];
   private dialer: Dialer;
+  /** For bytes, where that differs; null: not needed so far. */
+  private tcpDialer: Dialer | null = null;
+  private secrets: SecretSet;
   private outlier: OutlierPolicy | null;
 
   constructor(
@@ -49,6 +53,7 @@ export class UpstreamService {
     random: () => number,
   ) {
     this.config = config;
+    this.secrets = secrets;
     this.counters = counters;
     this.ledger = ledger;
     this.clock = clock;
@@ -57,7 +62,7 @@ export class UpstreamService {
     this.addresses = config.endpoints.map(addressOf);
     this.outlier = outlierPolicy(config);
     this.dialer = new Dialer(config.tls, alpnOf(config), secrets, clock);
-    this.pool = new ServicePool(config, ledger, wheel, clock, this.dialer, {
+    this.pool = new ServicePool(config, ledger, wheel, clock, this.dialer, () => this.dialerForTcp(), {
       onConnected: (connection) => countConnected(counters, connection),
       onConnectFailed: (why) => countConnectFailure(counters, why),
       onClosed: (connection) => countClosed(counters, connection),
@@ -70,7 +75,11 @@ export class UpstreamService {
     const sameTls =
       config.protocol === this.config.protocol &&
       JSON.stringify(config.tls) === JSON.stringify(this.config.tls);
-    if (!sameTls) this.dialer = new Dialer(config.tls, alpnOf(config), secrets, this.clock);
+    this.secrets = secrets;
+    if (!sameTls) {
+      this.dialer = new Dialer(config.tls, alpnOf(config), secrets, this.clock);
+      this.tcpDialer = null;
+    }
     this.config = config;
     this.picker = compilePicker(config);
     this.addresses = config.endpoints.map(addressOf);
@@ -79,7 +88,9 @@ export class UpstreamService {
   }
 
   updateSecrets(secrets: SecretSet): void {
+    this.secrets = secrets;
     this.dialer.update(secrets);
+    this.tcpDialer?.update(secrets);
   }
 
   /** The service was removed: connections close as they become idle, and nothing more may start. */
@@ -181,11 +192,11 @@ export class UpstreamService {
   }
 
   /** Gives a connection to `waiter`, now or later; the failure where it may not even wait. */
-  checkout(waiter: ConnectionWaiter): Failure | null {
+  checkout(waiter: Waiter): Failure | null {
     return this.pool.checkout(waiter);
   }
 
-  abandonCheckout(waiter: ConnectionWaiter): void {
+  abandonCheckout(waiter: Waiter): void {
     this.pool.abandon(waiter);
   }
 
@@ -205,6 +216,14 @@ export class UpstreamService {
   /** The endpoint's active request is over. */
   releaseEndpoint(picked: PickedEndpoint): void {
     this.ledger.endpoints.release(picked.endpoint.slot);
+  }
+
+  /** Nobody here knows what the bytes are, so ALPN offers nothing. */
+  private dialerForTcp(): Dialer {
+    const { config } = this;
+    if (config.tls === null || alpnOf(config).length === 0) return this.dialer;
+    this.tcpDialer ??= new Dialer(config.tls, [], this.secrets, this.clock);
+    return this.tcpDialer;
   }
 
   /** Value and limit of a gauge, for decision records. */

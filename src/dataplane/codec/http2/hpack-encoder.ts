@@ -60,7 +60,7 @@ export class HpackEncoder {
         if (place < RECENT_NAMES) recent[place] = facts;
       }
       if (this.except !== undefined && this.except.marks[facts.id] === 1) return;
-      const secret = this.sensitive !== null && this.sensitive.includes(facts.name);
+      const secret = this.sensitive?.includes(facts.name) === true;
       this.add(facts, value, secret ? NEVER_INDEXED : facts.policy);
     };
   }
