@@ -1,30 +1,13 @@
 /** One check against real servers: statuses, headers, refusals, timeouts, TLS. */
 import assert from 'node:assert/strict';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { type TestContext, test } from 'node:test';
-import { NO_SECRETS, type SecretSet, secretSet, type UpstreamTls } from '../../src/config/index.ts';
-import { type ProbeResult, type ProbeTarget, probeOverHttp } from '../../src/controlplane/health/index.ts';
+import { test } from 'node:test';
+import { NO_SECRETS, secretSet, type UpstreamTls } from '../../src/config/index.ts';
+import { probeEndpoint } from '../../src/controlplane/health/index.ts';
 import { createCa, issueCertificate, type LeafOptions } from '../../src/controlplane/identity/index.ts';
+import { check, listen, target, tcpEndpoint } from './endpoints.ts';
 import { CHECK } from './kit.ts';
-
-async function listen(t: TestContext, server: Server | ReturnType<typeof createTcpServer>): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    if ('closeAllConnections' in server) server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-function target(port: number, parts: Partial<ProbeTarget> = {}): ProbeTarget {
-  return { service: 'cart', address: '127.0.0.1', port, check: CHECK, tls: null, ...parts };
-}
-
-function check(to: ProbeTarget, secrets: SecretSet = NO_SECRETS): Promise<ProbeResult> {
-  return probeOverHttp(to, secrets, AbortSignal.timeout(20_000));
-}
 
 test('a status among those expected passes, another one fails', async (t) => {
   const port = await listen(
@@ -67,17 +50,15 @@ test('the check names itself, the configured host, and keeps no connection', asy
 });
 
 test('nobody listens: the reason is the system’s code', async (t) => {
-  const server = createTcpServer();
+  const server = createServer();
   const port = await listen(t, server);
   await new Promise((resolve) => server.close(resolve));
-  assert.deepEqual(await check(target(port)), { passed: false, reason: 'ECONNREFUSED' });
+  for (const protocol of ['http', 'http2'] as const)
+    assert.deepEqual(await check(target(port, { protocol })), { passed: false, reason: 'ECONNREFUSED' });
 });
 
 test('an endpoint that never answers, or never ends its answer, is given up when the signal says so', async (t) => {
-  const silent = await listen(
-    t,
-    createTcpServer((socket) => socket.on('error', () => {})),
-  );
+  const silent = await tcpEndpoint(t);
   const endless = await listen(
     t,
     createServer((_request, response) => {
@@ -86,23 +67,27 @@ test('an endpoint that never answers, or never ends its answer, is given up when
   );
   for (const port of [silent, endless]) {
     const abort = new AbortController();
-    const result = probeOverHttp(target(port), NO_SECRETS, abort.signal);
+    const result = probeEndpoint(target(port), NO_SECRETS, abort.signal);
     setTimeout(() => abort.abort(), 50);
     assert.deepEqual(await result, { passed: false, reason: 'timeout after 1000 ms' });
   }
 });
 
 test('what is not HTTP fails with a reason', async (t) => {
-  const port = await listen(
-    t,
-    createTcpServer((socket) => {
-      socket.on('error', () => {});
-      socket.end('220 mail.example ESMTP\r\n');
-    }),
-  );
+  const port = await tcpEndpoint(t, (socket) => socket.end('220 mail.example ESMTP\r\n'));
   const result = await check(target(port));
   assert.equal(result.passed, false);
   assert.match(result.reason, /HTTP\/1\.1 protocol/);
+});
+
+test('an endpoint that closes without an answer fails with a reason', async (t) => {
+  const atOnce = await tcpEndpoint(t, (socket) => socket.destroy());
+  const onRequest = await tcpEndpoint(t, (socket) => socket.once('data', () => socket.end()));
+  for (const port of [atOnce, onRequest]) {
+    const result = await check(target(port));
+    assert.equal(result.passed, false);
+    assert.match(result.reason, /^(?:UND_ERR_SOCKET|ECONNRESET|EPIPE)$|closed the connection/);
+  }
 });
 
 test('over TLS the bundle and the names are verified as for requests', async (t) => {

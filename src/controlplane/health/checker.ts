@@ -16,7 +16,7 @@ import type {
 } from '../../config/index.ts';
 import { EndpointWatch } from './endpoint-watch.ts';
 import type { HealthEvent } from './events.ts';
-import { type Probe, probeOverHttp } from './probe.ts';
+import { type Probe, probeEndpoint } from './probe.ts';
 import { CheckQueue } from './queue.ts';
 import { systemTimers, type Timers } from './timers.ts';
 
@@ -51,7 +51,7 @@ export class HealthChecker {
   private waiting: { until: () => boolean; resolve: () => void }[] = [];
 
   constructor(options: HealthOptions) {
-    this.options = { random: Math.random, timers: systemTimers, probe: probeOverHttp, ...options };
+    this.options = { random: Math.random, timers: systemTimers, probe: probeEndpoint, ...options };
   }
 
   /** Follows a snapshot: checks begin for new endpoints, go on for those that stay, end for the rest. */
@@ -109,7 +109,8 @@ export class HealthChecker {
     before: Map<number, EndpointWatch>,
   ): void {
     const { slot, address, port } = endpoint;
-    const target = { service: service.name, address, port, check, tls: service.tls };
+    const { name, protocol, tls } = service;
+    const target = { service: name, protocol, address, port, check, tls };
     const known = before.get(slot);
     if (known) {
       before.delete(slot);

@@ -1,16 +1,19 @@
 /**
- * One active check: GET the path, on a connection of its own. Connections are not kept, because a kept one
- * proves only that the endpoint still serves old connections, and one that the endpoint closes as the next
- * check begins (both often do that every 5 s) would count as a failure.
+ * One active check: GET the path, or ask grpc.health.v1, in the protocol that requests are sent in and on a connection
+ * of its own. Connections are not kept, because a kept one proves only that the endpoint still serves old
+ * connections, and one that the endpoint closes as the next check begins (both often do that every 5 s) would
+ * count as a failure.
  */
-import { connect as connectPlain, isIPv6, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import { LIMITS } from '../../base/index.ts';
-import type { HealthCheckConfig, SecretSet, UpstreamTls } from '../../config/index.ts';
-import { endpointTlsOptions } from './tls.ts';
+import { isIPv6, type Socket } from 'node:net';
+import type { HealthCheckConfig, SecretSet, ServiceProtocol, UpstreamTls } from '../../config/index.ts';
+import { isAuthority } from '../../message/index.ts';
+import { agreedProtocol, connectTo } from './connect.ts';
+import { getOverHttp1, getOverHttp2 } from './get.ts';
+import { checkOverGrpc } from './grpc-check.ts';
 
 export interface ProbeTarget {
   readonly service: string;
+  readonly protocol: ServiceProtocol;
   readonly address: string;
   readonly port: number;
   readonly check: HealthCheckConfig;
@@ -19,69 +22,78 @@ export interface ProbeTarget {
 
 export interface ProbeResult {
   readonly passed: boolean;
-  /** `status 200`, `ECONNREFUSED`, `timeout after 1000 ms`. */
+  /** `status 200`, `health NOT_SERVING`, `ECONNREFUSED`, `timeout after 1000 ms`. */
   readonly reason: string;
 }
 
 /** Never rejects. `signal` aborts when the time is up, or the endpoint is gone. */
 export type Probe = (target: ProbeTarget, secrets: SecretSet, signal: AbortSignal) => Promise<ProbeResult>;
 
-export const probeOverHttp: Probe = async (target, secrets, signal) => {
-  const { address, port, check, tls } = target;
-  const host = isIPv6(address) ? `[${address}]` : address;
-  const authority = check.host ?? tls?.sni ?? `${host}:${port}`;
-  // With the first check only: its code takes 8 MiB, and many meshes leave checking to the outlier detection.
-  const { Client } = await import('undici');
-  const client = new Client(`${tls ? 'https' : 'http'}://${host}:${port}`, {
-    connect: (_options, callback) => connectTo(target, secrets, signal, callback),
-    pipelining: 0,
-  });
+const USER_AGENT = 'outboard-health-check';
+
+export const probeEndpoint: Probe = async (target, secrets, signal) => {
+  let socket: Socket | null = null;
   try {
-    const { statusCode, body } = await client.request({
-      path: check.path,
-      method: 'GET',
-      headers: { host: authority, 'user-agent': 'outboard-health-check', accept: '*/*' },
-      signal,
-    });
-    await body.dump({ limit: LIMITS.healthBodyBytes, signal });
-    const passed = check.expectedStatuses.some(([low, high]) => statusCode >= low && statusCode <= high);
-    return { passed, reason: `status ${statusCode}` };
+    socket = await connectTo(target, secrets, signal);
+    return target.check.grpc === null
+      ? await get(socket, target, signal)
+      : await askGrpc(socket, target, target.check.grpc.service);
   } catch (error) {
-    return { passed: false, reason: reasonOf(error, signal, check.timeoutMs) };
+    return { passed: false, reason: reasonOf(error, signal, target.check.timeoutMs) };
   } finally {
-    await client.destroy();
+    socket?.destroy();
   }
 };
 
-function connectTo(
-  { address, port, tls }: ProbeTarget,
-  secrets: SecretSet,
-  signal: AbortSignal,
-  callback: (...args: [error: null, socket: Socket] | [error: Error, socket: null]) => void,
-): void {
-  let socket: Socket;
-  try {
-    socket = tls
-      ? connectTls({ host: address, port, ...endpointTlsOptions(tls, address, secrets) })
-      : connectPlain({ host: address, port });
-  } catch (error) {
-    callback(error as Error, null);
-    return;
-  }
-  const abort = (): void => void socket.destroy();
-  const settle = (error: Error | null): void => {
-    socket.removeListener('error', settle);
-    signal.removeEventListener('abort', abort);
-    if (error) callback(error, null);
-    else callback(null, socket);
+async function get(socket: Socket, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
+  const { check, tls } = target;
+  const request = {
+    scheme: schemeOf(target),
+    authority: check.host ?? tls?.sni ?? addressOf(target),
+    path: check.path,
+    headers: { 'user-agent': USER_AGENT, accept: '*/*' },
   };
-  signal.addEventListener('abort', abort, { once: true });
-  socket.once('error', settle);
-  socket.once(tls ? 'secureConnect' : 'connect', () => settle(null));
+  const status = speaksHttp2(target, socket)
+    ? await getOverHttp2(socket, request)
+    : await getOverHttp1(socket, request, signal);
+  const passed = check.expectedStatuses.some(([low, high]) => status >= low && status <= high);
+  return { passed, reason: `status ${status}` };
+}
+
+async function askGrpc(socket: Socket, target: ProbeTarget, service: string): Promise<ProbeResult> {
+  const { check } = target;
+  if (!speaksHttp2(target, socket)) {
+    const agreed = agreedProtocol(socket) || 'nothing';
+    const why = target.tls ? `ALPN agreed on ${agreed}` : `protocol is ${target.protocol}`;
+    return { passed: false, reason: `gRPC needs HTTP/2, and ${why}: write protocol: grpc` };
+  }
+  return checkOverGrpc(socket, {
+    scheme: schemeOf(target),
+    // A service may have a name that no authority may have, as namespace/name.
+    authority: check.host ?? (isAuthority(target.service) ? target.service : addressOf(target)),
+    service,
+    timeoutMs: check.timeoutMs,
+    userAgent: USER_AGENT,
+  });
+}
+
+/** As the pools of the data plane tell it. */
+function speaksHttp2({ protocol }: ProbeTarget, socket: Socket): boolean {
+  return protocol === 'http2' || protocol === 'grpc' || agreedProtocol(socket) === 'h2';
+}
+
+function addressOf({ address, port }: ProbeTarget): string {
+  return `${isIPv6(address) ? `[${address}]` : address}:${port}`;
+}
+
+function schemeOf({ tls }: ProbeTarget): 'http' | 'https' {
+  return tls ? 'https' : 'http';
 }
 
 function reasonOf(error: unknown, signal: AbortSignal, timeoutMs: number): string {
   if (signal.aborted) return `timeout after ${timeoutMs} ms`;
   const { code, message } = error as NodeJS.ErrnoException;
-  return code === undefined || code === 'ERR_TLS_CERT_ALTNAME_INVALID' ? message : code;
+  // The messages of these say more than their codes.
+  const inWords = code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code?.startsWith('ERR_HTTP2_');
+  return code === undefined || inWords ? message : code;
 }
