@@ -150,7 +150,8 @@ export class Outgoing implements PassTask {
     stream.queue.push(Buffer.from(bytes.subarray(at)));
     stream.queuedBytes += bytes.length - at;
     this.wait(stream);
-    stream.full = stream.queuedBytes >= LIMITS.http2QueueBytes || !this.out.belowHighWater;
+    // Once told to stop it is told when to go on; nothing in between may forget that.
+    if (stream.queuedBytes >= LIMITS.http2QueueBytes || !this.out.belowHighWater) stream.full = true;
     return !stream.full;
   }
 
