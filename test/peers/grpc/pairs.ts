@@ -35,6 +35,9 @@ export async function withServer<T>(
   }
 }
 
+/** A call that hangs is to be told by its case's name. */
+const CASE_MS = 30_000;
+
 /** Names of calls, which servers count attempts by, are used once. */
 let calls = 0;
 
@@ -61,7 +64,7 @@ export async function everyPair(
         pair.after(() => client.close());
         for (const each of CASES) {
           if (each.proxied && !proxied) continue;
-          await pair.test(each.name, () => each.run(scene));
+          await pair.test(each.name, { timeout: CASE_MS }, () => each.run(scene));
         }
       });
     }

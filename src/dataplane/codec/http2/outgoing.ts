@@ -96,13 +96,14 @@ export class Outgoing implements PassTask {
         if (change > 0) this.wait(stream);
       }
     }
-    this.pump();
     return true;
   }
 
+  /** Then comes what larger windows let go, never before (RFC 9113 section 6.5.3). */
   settingsAck(): void {
     writeSettingsAck(this.frames);
     this.flushSoon();
+    this.pump();
   }
 
   ping(ack: boolean, payload: Buffer, start: number): void {
