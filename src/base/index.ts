@@ -13,6 +13,7 @@ export {
   type Origin,
   type Retry,
 } from './failure.ts';
+export { joinSmall } from './join-small.ts';
 export { LIMITS } from './limits.ts';
 export { TICK_MS, Timer, type TimerOwner, TimerWheel } from './timer-wheel.ts';
 export { atPassEnd, atTurnEnd, type PassTask, type TurnTask, turnClock } from './turn.ts';

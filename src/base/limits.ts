@@ -38,6 +38,11 @@ export const LIMITS = {
   http2ConnectionWindow: 1 * MIB,
   /** Unsent bytes of one stream above which its source is paused. */
   http2QueueBytes: 64 * KIB,
+  /**
+   * Unsent bytes of one connection above which no request is taken: bodies stop at `highWaterBytes`, what is beyond are
+   * heads and answers to PING that the peer does not read.
+   */
+  http2UnreadBytes: 1 * MIB,
   /** Payload of one DATA frame, however much the peer takes: other streams wait while it is sent. */
   http2FrameBytes: 16 * KIB,
   /** CONTINUATION frames of one header block: four hold the largest block there may be. */

@@ -222,6 +222,11 @@ export const LISTENER_ROWS = [
     'outboard_http2_flood_total',
     'HTTP/2 connections cut off with ENHANCE_YOUR_CALM: too many frames that do nothing.',
   ],
+  [
+    'http2TxFlushTimeout',
+    'envoy_http2_tx_flush_timeout',
+    'Streams reset because the client did not take the end of an answer within the idle timeout.',
+  ],
   ['http2GoawaySent', 'envoy_http2_goaway_sent', 'GOAWAY frames sent to clients.'],
 ] as const satisfies readonly Row<string>[];
 

@@ -75,7 +75,7 @@ test('a chunked body is refused when it grows beyond maxRequestBytes; the endpoi
     const chunk = `1f4\r\n${'a'.repeat(500)}\r\n`;
     client.send(chunked(chunk + chunk));
     const upstream = await backend.connection(0);
-    await upstream.until((t) => t.endsWith(chunk));
+    await upstream.until((t) => (t.match(/a{500}/g) ?? []).length === 2);
     assertRefusal(await client.send(chunk).untilEnd(), 413, 'body-too-large');
     const decision = await assertOneDecision(proxy, 413, 'body-too-large');
     assert.deepEqual([decision.limitValue, decision.observedValue], [1000, 1500]);

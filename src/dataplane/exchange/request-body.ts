@@ -4,7 +4,7 @@
  * longer replayable, and only the unsent part is held, while the client is paused: memory stays bounded
  * by `LIMITS.highWaterBytes` plus one read.
  */
-import { LIMITS } from '../../base/index.ts';
+import { joinSmall, LIMITS } from '../../base/index.ts';
 import type { HeaderList, UpstreamStream } from '../../message/index.ts';
 import { copyChunk } from '../transport/index.ts';
 
@@ -61,8 +61,20 @@ export class RequestBody {
     const last = this.chunks.length - 1;
     if (last < 0) return;
     const chunk = this.chunks[last] as Buffer;
+    if (this.joinLast(last, chunk)) return;
     // A chunk that may be written twice must not lie in a slab.
     this.chunks[last] = this.replayable ? Buffer.from(chunk) : copyChunk(chunk);
+  }
+
+  /** Puts a tiny chunk into the one before it, where the current attempt has taken both or neither. */
+  private joinLast(last: number, chunk: Buffer): boolean {
+    if (last === 0 || this.next === last) return false;
+    const joined = joinSmall(this.chunks[last - 1], chunk);
+    if (joined === null) return false;
+    this.chunks[last - 1] = joined;
+    this.chunks.pop();
+    if (this.next > last) this.next--;
+    return true;
   }
 
   end(trailers: HeaderList | null): void {

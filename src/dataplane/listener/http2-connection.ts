@@ -34,6 +34,10 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   private readonly owedTimer = new Timer(this, OWED);
   private drainTimer: Timer | null = null;
   private closing: LingeringClose | null = null;
+  /** The number of the header block that `owedTimer` waits for. */
+  private owedBlock = 0;
+  /** It reads so little of what it is answered that it is not read from. */
+  private unread = false;
   /** What its streams are told when the connection ends. */
   private reason: Failure = failure('downstream-gone');
 
@@ -88,13 +92,28 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     return failure(this.flooded ? 'http2-flood' : 'http2-protocol', detail);
   }
 
+  /** The client does not take the end of an answer. */
+  onUnsent(stream: Http2Stream): void {
+    const { counters, conductor } = this.context;
+    counters.add(LISTENER_COUNTER.http2TxFlushTimeout, 1);
+    conductor.connectionFailed(
+      this.link.facts,
+      failure(
+        'stream-idle',
+        `stream ${stream.id}: the client took none of the last ${stream.queuedBytes} bytes`,
+      ),
+    );
+    this.session.reset(stream, ERROR.cancel);
+  }
+
   // What the session tells.
 
   onStream(stream: Http2Stream, block: HeaderBlock, endStream: boolean): void {
     this.request(stream).begin(block, endStream);
   }
 
-  onStreamClosed(): void {
+  onStreamClosed(stream: Http2Stream): void {
+    if (stream.handler instanceof Http2Request) stream.handler.onClosed();
     if (this.busy || this.closing !== null) return;
     if (this.drainTimer !== null && !this.drainTimer.armed) this.linger();
     else this.becomeIdle();
@@ -108,10 +127,11 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
 
   onPong(): void {}
 
-  onStreamFault(code: ErrorCode, _detail: string): void {
+  onStreamFault(code: ErrorCode, detail: string, known: boolean): void {
     const refused = code === ERROR.refusedStream;
-    const { counters } = this.context;
+    const { counters, conductor } = this.context;
     counters.add(refused ? LISTENER_COUNTER.http2StreamRefused : LISTENER_COUNTER.http2RxMessagingError, 1);
+    if (!refused && !known) conductor.connectionFailed(this.link.facts, failure('http2-protocol', detail));
   }
 
   // What the link and the clock bring.
@@ -119,12 +139,22 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   onBytes(bytes: Buffer, length: number): void {
     if (this.closing !== null) this.closing.drop(length);
     else if (this.session.execute(bytes, 0, length) < 0) this.fail();
-    else this.watch();
+    else {
+      this.watch();
+      this.stopUnread();
+    }
   }
 
   onDrain(): void {
-    if (this.closing !== null) this.closing.onDrain();
-    else this.session.out.pump();
+    if (this.closing !== null) {
+      this.closing.onDrain();
+      return;
+    }
+    this.session.out.pump();
+    if (!this.unread) return;
+    this.unread = false;
+    this.link.socket.resume();
+    this.watch();
   }
 
   onPeerEnd(): void {
@@ -153,7 +183,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
       this.goaway('');
       if (!this.busy) this.linger();
     } else {
-      if (this.session.inBlock)
+      if (this.session.openBlock > 0)
         this.session.fail({
           code: ERROR.protocolError,
           scope: 'connection',
@@ -189,9 +219,25 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   private watch(): void {
     const { session, owedTimer } = this;
     if (this.closing !== null) return;
-    if (session.inBlock || session.settling) {
-      if (!owedTimer.armed) this.context.wheel.arm(owedTimer, this.context.config.headerTimeoutMs);
+    const { openBlock, settling } = session;
+    if (openBlock > 0 || settling) {
+      // Reads may end in one block after the other: each has its time.
+      const another = !settling && openBlock !== this.owedBlock;
+      this.owedBlock = openBlock;
+      if (another || !owedTimer.armed) this.context.wheel.arm(owedTimer, this.context.config.headerTimeoutMs);
     } else if (owedTimer.armed) this.context.wheel.cancel(owedTimer);
+  }
+
+  /**
+   * Bodies wait in their streams when the client does not read; heads of answers and what is owed to PING and SETTINGS
+   * can't. So who reads nothing of it is not read from either (as pipelining clients of HTTP/1.1), until all has gone.
+   */
+  private stopUnread(): void {
+    const { socket } = this.link;
+    if (this.unread || this.closing !== null || socket.writableLength < LIMITS.http2UnreadBytes) return;
+    this.unread = true;
+    this.context.wheel.cancel(this.owedTimer);
+    socket.pause();
   }
 
   private goaway(debug: string, soon = false): void {

@@ -2,7 +2,15 @@
  * One request on an HTTP/2 connection of a client: its stream translated to the model and back. The pseudo-header fields
  * become the head, an extended CONNECT (RFC 8441) a request for a protocol switch whose agreement is 200 and not 101.
  */
-import { type Failure, type FailureKind, failure, LIMITS } from '../../base/index.ts';
+import {
+  type Failure,
+  type FailureKind,
+  failure,
+  joinSmall,
+  LIMITS,
+  Timer,
+  type TimerOwner,
+} from '../../base/index.ts';
 import {
   type ConnectionFacts,
   type DownstreamHandler,
@@ -24,7 +32,7 @@ import {
 } from '../codec/http2/index.ts';
 import type { Http2Connection } from './http2-connection.ts';
 
-export class Http2Request implements DownstreamStream, StreamHandler {
+export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner {
   readonly facts: ConnectionFacts;
   private readonly connection: Http2Connection;
   private readonly stream: Http2Stream;
@@ -41,6 +49,9 @@ export class Http2Request implements DownstreamStream, StreamHandler {
   private bodiless = false;
   /** What came of a tunnel before it was agreed to. */
   private early: Buffer[] | null = null;
+  /** Runs while the client has yet to take the end of an answer that the exchange has done with. */
+  private flushTimer: Timer | null = null;
+  private unsentBytes = 0;
 
   constructor(connection: Http2Connection, stream: Http2Stream) {
     this.connection = connection;
@@ -98,6 +109,7 @@ export class Http2Request implements DownstreamStream, StreamHandler {
     this.answerEnded = true;
     if (!this.tunnelled || this.requestEnded) this.handler = null;
     this.connection.session.out.finish(this.stream, trailers);
+    if (this.handler === null) this.watchFlush();
   }
 
   abort(why: Failure): void {
@@ -128,7 +140,9 @@ export class Http2Request implements DownstreamStream, StreamHandler {
   onData(chunk: Buffer): void {
     if (this.early !== null || (this.tunnel && !this.answerBegun)) {
       this.early ??= [];
-      this.early.push(Buffer.from(chunk));
+      const joined = joinSmall(this.early.at(-1), chunk);
+      if (joined === null) this.early.push(Buffer.from(chunk));
+      else this.early[this.early.length - 1] = joined;
       this.pause();
     } else this.handler?.onBody(chunk);
   }
@@ -139,6 +153,7 @@ export class Http2Request implements DownstreamStream, StreamHandler {
     const { handler } = this;
     if (this.answerEnded) this.handler = null;
     handler?.onEnd(trailers);
+    if (this.answerEnded) this.watchFlush();
   }
 
   onWritable(): void {
@@ -148,8 +163,30 @@ export class Http2Request implements DownstreamStream, StreamHandler {
   onReset(cause: ResetCause, _code: number, detail: string): void {
     const { handler } = this;
     this.handler = null;
+    this.onClosed();
     const why = this.connection.reasonOf(cause, detail);
     handler?.onAborted(why);
+  }
+
+  /** Its stream is gone. */
+  onClosed(): void {
+    if (this.flushTimer !== null) this.connection.context.wheel.cancel(this.flushTimer);
+  }
+
+  /** A client whose window stays closed must not hold the stream and what waits in it for ever. */
+  onTimer(): void {
+    const { stream, unsentBytes } = this;
+    if (stream.queuedBytes < unsentBytes) this.watchFlush();
+    else this.connection.onUnsent(stream);
+  }
+
+  private watchFlush(): void {
+    const { stream } = this;
+    const { config, wheel } = this.connection.context;
+    if (stream.localEnded || config.idleTimeoutMs === 0) return;
+    this.flushTimer ??= new Timer(this, 0);
+    this.unsentBytes = stream.queuedBytes;
+    wheel.arm(this.flushTimer, config.idleTimeoutMs);
   }
 
   private deliverEarly(): void {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { HpackDecoder, HpackEncoder, OutBuffer } from '../../../src/dataplane/codec/http2/index.ts';
+import { H } from '../../../src/message/index.ts';
 import { Random, SEED } from '../http1/random.ts';
 import { APPENDIX_C, APPENDIX_C_SMALL, INDEXES, PSEUDO_ORDER, STRINGS, TABLE_SIZES } from './cases-hpack.ts';
 import { type BlockCase, bytesOf, LIMITS, linesOf, literal, replayBlocks } from './replay.ts';
@@ -73,8 +74,35 @@ describe('limits', () => {
     const decoder = new HpackDecoder({ listBytes: 60 * 1_024, fieldCount: 100 }, 4_096);
     const block = decoder.decode(bomb, 0, bomb.length);
     assert.ok(block !== null && block.tooLarge !== '');
-    assert.ok(block.textLength <= 60 * 1_024);
-    assert.equal(block.count, 15);
+    // The literal, and what may be repeated: twice the table.
+    assert.equal(block.count, 3);
+    assert.ok(block.textLength <= 3 * 4_010);
+  });
+
+  test('a large name out of the table, repeated with other values, is a bomb as well', () => {
+    const bomb = Buffer.concat([
+      Buffer.of(0x40),
+      literal('x'.repeat(3_900), '').subarray(1),
+      // Name 62, a value of one octet, not indexed.
+      Buffer.concat(Array.from({ length: 99 }, (_, i) => Buffer.of(0x0f, 62 - 15, 1, 0x61 + (i % 26)))),
+    ]);
+    const decoder = new HpackDecoder({ listBytes: 60 * 1_024, fieldCount: 100 }, 4_096);
+    const block = decoder.decode(bomb, 0, bomb.length);
+    assert.ok(block !== null, decoder.error);
+    assert.match(block.tooLarge, /out of the dynamic table/);
+    assert.equal(block.count, 3);
+  });
+
+  test('crumbs of a cookie are one field, and the limit on bytes holds for them', () => {
+    const crumb = literal('cookie', 'a=b');
+    const others = Array.from({ length: 99 }, (_, i) => literal(`x-${i}`, ''));
+    const crumbs = (count: number): Buffer => Buffer.concat([...others, ...new Array(count).fill(crumb)]);
+    const decoder = new HpackDecoder({ listBytes: 60 * 1_024, fieldCount: 100 }, 4_096);
+    const many = decoder.decode(crumbs(500), 0, crumbs(500).length);
+    assert.equal(many?.tooLarge, '');
+    assert.equal(many?.takeHeaders().get(H.cookie)?.length, 500 * 3 + 499 * 2);
+    const flood = decoder.decode(crumbs(3_000), 0, crumbs(3_000).length);
+    assert.match(flood?.tooLarge ?? '', /more than 61440 bytes/);
   });
 });
 

@@ -3,6 +3,7 @@
  * offsets in arrays. Keeps the limits: what is beyond them is counted and not kept.
  */
 import { H } from '../../../message/index.ts';
+import { HEADER_TABLE_DEFAULT } from './codes.ts';
 import { copyBytes } from './decoder-table.ts';
 import { HeaderBlock, type PseudoFields } from './header-block.ts';
 import { EDGE_SPACE, NOT_IN_NAME } from './octets.ts';
@@ -20,10 +21,15 @@ import {
 export interface HeaderLimits {
   /** Sum of the fields' lengths, 32 added for each, as SETTINGS_MAX_HEADER_LIST_SIZE counts. */
   readonly listBytes: number;
-  /** Fields without pseudo-header fields. */
+  /** Fields without pseudo-header fields; all crumbs of a cookie are one. */
   readonly fieldCount: number;
 }
 
+/**
+ * What one block may take out of the dynamic table. A list that names each entry once stays below the table's size; one
+ * byte that repeats a large entry over and over (HPACK bomb, CVE-2026-47774) would be sixty thousand bytes here.
+ */
+const COPIED_BYTES_MAX = 2 * HEADER_TABLE_DEFAULT;
 const FIRST_BYTES = 4 * 1024;
 /** The four bytes that are no part of name or value, and what a decoder may write beyond its text. */
 const SLACK = 16;
@@ -75,9 +81,12 @@ export class BlockBuilder {
   /** Where the first line that is no pseudo-header field begins. */
   private textStart = 0;
   private listBytes = 0;
+  private copiedBytes = 0;
   private tooLarge = '';
   private fault = '';
   private cookies = 0;
+  /** As the limit counts them. */
+  private fields = 0;
   private pseudoCount = 0;
   /** Per pseudo-header field: a value from the static table, or offsets of one in the scratch buffer. */
   private readonly known: (string | null)[] = new Array(PLACES).fill(null);
@@ -93,9 +102,11 @@ export class BlockBuilder {
     this.length = 0;
     this.textStart = 0;
     this.listBytes = 0;
+    this.copiedBytes = 0;
     this.tooLarge = '';
     this.fault = '';
     this.cookies = 0;
+    this.fields = 0;
     this.sensitive = null;
     if (this.pseudoCount > 0) {
       this.pseudoCount = 0;
@@ -112,6 +123,13 @@ export class BlockBuilder {
     if (id < PSEUDO) this.addLine(STATIC_LINES, STATIC_STARTS[index], nameLength, valueLength, id, 0);
     else if (this.fits(nameLength, valueLength) && this.isPlaceFree(id))
       this.known[id - PSEUDO] = STATIC_VALUES[index] as string;
+  }
+
+  /** So many bytes of the next line come out of the dynamic table. */
+  noteCopied(bytes: number): void {
+    this.copiedBytes += bytes;
+    if (this.copiedBytes > COPIED_BYTES_MAX && this.tooLarge === '')
+      this.tooLarge = `more than ${COPIED_BYTES_MAX} bytes out of the dynamic table`;
   }
 
   /** Adds a line from elsewhere. */
@@ -173,11 +191,13 @@ export class BlockBuilder {
     }
     const { count, limits } = this;
     if (count === 0) this.textStart = start;
-    else if (count >= limits.fieldCount) {
+    // The crumbs of a cookie are one field in the end: browsers send many, and their bytes have a limit too.
+    if (id !== H_COOKIE || this.cookies === 0) this.fields++;
+    if (id === H_COOKIE) this.cookies++;
+    if (this.fields > limits.fieldCount) {
       this.tooLarge = `more than ${limits.fieldCount} fields`;
       return;
     }
-    if (id === H_COOKIE) this.cookies++;
     const base = this.textStart;
     ids[count] = id;
     spans[4 * count] = start - base;

@@ -42,6 +42,8 @@ export class FrameReader {
   private readonly payload = new OutBuffer();
   // The header block that is being read; stream 0: none.
   private blockStream = 0;
+  /** Blocks that have begun. */
+  private blockNumber = 0;
   private blockEnds = false;
   private blockFault: FrameError | null = null;
   private blockFrames = 0;
@@ -59,10 +61,11 @@ export class FrameReader {
     return this.phase === HEADER && this.headerRead === 0 && this.blockStream === 0;
   }
 
-  /** In the middle of a header block. */
-  get inBlock(): boolean {
+  /** The number of the header block that has begun and not ended; 0: none. */
+  get openBlock(): number {
     // CONTINUATION has a block stream already.
-    return this.blockStream !== 0 || (this.phase === PAYLOAD && this.type === FRAME.headers);
+    const open = this.blockStream !== 0 || (this.phase === PAYLOAD && this.type === FRAME.headers);
+    return open ? this.blockNumber : 0;
   }
 
   /** No further call to the sink; `execute` returns -1 from now on. */
@@ -150,6 +153,7 @@ export class FrameReader {
       this.phase = (flags & FLAG.padded) === 0 ? DATA : PAD_LENGTH;
       this.sink.onData(streamId, length, (flags & FLAG.endStream) !== 0);
     } else this.phase = PAYLOAD;
+    if (type === FRAME.headers) this.blockNumber++;
     // No byte will come that would set an empty frame going.
     if (length > 0 || this.phase === STOPPED) return;
     if (this.phase === DATA) this.endData();

@@ -82,6 +82,7 @@ export class HpackDecoder {
           const { table } = this;
           if (!table.find(index - STATIC_COUNT - 1)) return this.fail(`no entry ${index}`);
           const { nameLength, valueLength } = table;
+          block.noteCopied(nameLength + valueLength);
           block.addLine(table.lines, table.start, nameLength, valueLength, table.id, table.facts);
         } else if (index === 0) return this.fail('index 0');
         else block.addStatic(index);
@@ -169,6 +170,7 @@ export class HpackDecoder {
       nameLength = table.nameLength;
       id = table.id;
       facts = table.facts & NOT_IN_NAME;
+      block.noteCopied(nameLength);
       scratch.copy(table.lines, table.start, start, nameLength);
     }
     const valueStart = start + nameLength + 2;

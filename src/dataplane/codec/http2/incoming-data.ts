@@ -5,7 +5,7 @@
  */
 import { LIMITS } from '../../../base/index.ts';
 import { ERROR, type ErrorCode } from './codes.ts';
-import { EARNED, type FloodGuard } from './flood-guard.ts';
+import { EARNED, type FloodGuard, PRICE } from './flood-guard.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { Http2Stream } from './stream.ts';
 
@@ -22,8 +22,9 @@ export class IncomingData {
   private window: number = LIMITS.http2ConnectionWindow;
   /** Received, and not yet given back to the peer. */
   private owedBytes = 0;
-  /** The frame that is being read: its size, and its stream, null where nobody wants it. */
+  /** The frame that is being read: its size, what of it was no padding, and its stream, null where nobody wants it. */
   private frameBytes = 0;
+  private bodyBytes = 0;
   private stream: Http2Stream | null = null;
 
   constructor(out: Outgoing, guard: FloodGuard, rules: DataRules) {
@@ -35,6 +36,7 @@ export class IncomingData {
   /** A frame begins; `stream` null: of no stream. False: the connection has to end. */
   begin(stream: Http2Stream | null, flowBytes: number): boolean {
     this.frameBytes = flowBytes;
+    this.bodyBytes = 0;
     this.stream = null;
     this.window -= flowBytes;
     if (this.window < 0) {
@@ -55,6 +57,7 @@ export class IncomingData {
 
   bytes(bytes: Buffer, start: number, end: number): void {
     const { stream } = this;
+    this.bodyBytes += end - start;
     if (stream === null || stream.closed) return;
     stream.receivedBytes += end - start;
     if (stream.expectedBytes >= 0 && stream.receivedBytes > stream.expectedBytes)
@@ -63,9 +66,11 @@ export class IncomingData {
   }
 
   /** The frame is complete. Its stream, if that is still there. */
-  end(): Http2Stream | null {
+  end(endStream: boolean): Http2Stream | null {
     const { stream, frameBytes } = this;
     this.stream = null;
+    // Padding alone is nothing, too (CVE-2019-9518).
+    if (this.bodyBytes === 0 && !endStream && !this.guard.pay(PRICE.emptyData)) return null;
     this.owedBytes += frameBytes;
     if (this.owedBytes >= LIMITS.http2ConnectionWindow / 2) {
       this.out.windowUpdate(0, this.owedBytes);

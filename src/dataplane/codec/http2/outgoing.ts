@@ -4,7 +4,7 @@
  * told to stop. Streams that wait take turns, a frame each (RFC 9113 leaves the order to the sender; priorities
  * are deprecated), so that a large answer does not hold up a small one.
  */
-import { atPassEnd, LIMITS, type PassTask } from '../../../base/index.ts';
+import { atPassEnd, joinSmall, LIMITS, type PassTask } from '../../../base/index.ts';
 import type { HeaderList } from '../../../message/index.ts';
 import {
   FLAG,
@@ -44,6 +44,8 @@ export interface FrameOut {
 const JOIN_BYTES = 1_024;
 /** Gathered frames beyond this size are handed over before the pass ends. */
 const GATHERED_BYTES = 32 * 1_024;
+/** A frame of this size is worth the window updates that follow it. */
+const WORTH_BYTES = 64;
 /** Place of the flags in a frame's header. */
 const FLAGS_AT = 4;
 
@@ -148,7 +150,10 @@ export class Outgoing implements PassTask {
       at = this.send(stream, bytes, 0, false);
       if (at === bytes.length) return true;
     }
-    stream.queue.push(Buffer.from(bytes.subarray(at)));
+    const { queue } = stream;
+    const joined = at === 0 ? joinSmall(queue.at(-1), bytes) : null;
+    if (joined === null) queue.push(Buffer.from(bytes.subarray(at)));
+    else queue[queue.length - 1] = joined;
     stream.queuedBytes += bytes.length - at;
     this.wait(stream);
     // Once told to stop it is told when to go on; nothing in between may forget that.
@@ -270,7 +275,8 @@ export class Outgoing implements PassTask {
       if (length <= 0) break;
       this.window -= length;
       stream.sendWindow -= length;
-      this.dataFrames++;
+      // Not for what a small window cut off: it would pay for the updates that ask for byte after byte (CVE-2019-9511).
+      if (length >= WORTH_BYTES || length === bytes.length - at) this.dataFrames++;
       this.frame(stream, bytes, at, at + length);
       at += length;
       if (once) break;

@@ -23,6 +23,6 @@ export interface SessionOwner {
   /** The peer takes no new streams; those above `lastStreamId` were never looked at, and are reset after this. */
   onGoaway(lastStreamId: number, code: number, debug: string): void;
   onPong(): void;
-  /** A stream of the peer's broke a rule, or is one too many; it was reset. */
-  onStreamFault(code: ErrorCode, detail: string): void;
+  /** A stream of the peer's broke a rule, or is one too many; it was reset. `known`: its handler has been told so. */
+  onStreamFault(code: ErrorCode, detail: string, known: boolean): void;
 }

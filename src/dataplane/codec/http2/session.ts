@@ -10,7 +10,7 @@ import { LIMITS } from '../../../base/index.ts';
 import type { HeaderList } from '../../../message/index.ts';
 import { ERROR, type ErrorCode, errorName, FRAME_BYTES_DEFAULT, HEADER_TABLE_DEFAULT } from './codes.ts';
 import { requestFault, trailersFault } from './field-rules.ts';
-import { EARNED, FloodGuard, PRICE } from './flood-guard.ts';
+import { FloodGuard, PRICE, type Price, RAPID_MS } from './flood-guard.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { FrameError } from './frame-rules.ts';
 import type { FrameSink } from './frame-sink.ts';
@@ -49,7 +49,8 @@ export class Http2Session implements FrameSink, DataRules {
     const isServer = options.role === 'server';
     this.streams = new StreamTable(options.role);
     this.out = new Outgoing(out, (stream) => this.onSent(stream));
-    this.guard = new FloodGuard(options.clock);
+    const cutOff = (): void => this.blame(ERROR.enhanceYourCalm, 'too many frames that do nothing');
+    this.guard = new FloodGuard(options.clock, this.out, cutOff);
     this.incoming = new IncomingData(this.out, this.guard, this);
     this.decoder = new HpackDecoder(
       { listBytes: options.headerBytes, fieldCount: LIMITS.headerCount },
@@ -142,9 +143,9 @@ export class Http2Session implements FrameSink, DataRules {
     this.endAll('connection', ERROR.noError, detail);
   }
 
-  /** In the middle of a header block: the peer owes the rest, and nothing else may come before it. */
-  get inBlock(): boolean {
-    return this.reader.inBlock;
+  /** The header block that we are in the middle of, by its number: the peer owes the rest. 0: none. */
+  get openBlock(): number {
+    return this.reader.openBlock;
   }
 
   // What the reader finds.
@@ -169,8 +170,7 @@ export class Http2Session implements FrameSink, DataRules {
     else this.onFrameOfNone(streamId, 'HEADERS');
   }
 
-  onData(streamId: number, flowBytes: number, endStream: boolean): void {
-    if (flowBytes === 0 && !endStream && !this.pay(PRICE.emptyData)) return;
+  onData(streamId: number, flowBytes: number): void {
     const stream = this.streams.open.get(streamId) ?? null;
     if (this.incoming.begin(stream, flowBytes) && stream === null) this.onFrameOfNone(streamId, 'DATA');
   }
@@ -180,7 +180,7 @@ export class Http2Session implements FrameSink, DataRules {
   }
 
   onDataEnd(_streamId: number, endStream: boolean): void {
-    const stream = this.incoming.end();
+    const stream = this.incoming.end(endStream);
     if (stream === null) return;
     if (endStream) this.endRemote(stream, null);
     else this.incoming.giveBack(stream);
@@ -190,16 +190,17 @@ export class Http2Session implements FrameSink, DataRules {
     const stream = this.streams.open.get(streamId);
     if (stream === undefined) {
       if (this.streams.isIdle(streamId)) this.blame(ERROR.protocolError, 'RST_STREAM of an idle stream');
-      else this.pay(PRICE.reset);
+      else this.guard.pay(this.options.role === 'server' ? PRICE.reset : PRICE.lateReset);
       return;
     }
     this.streams.remember(streamId, ENDED.resetByPeer);
     this.drop(stream, 'peer', code, `reset by the peer: ${errorName(code)}`);
-    this.pay(PRICE.reset);
+    const { role, clock } = this.options;
+    if (role === 'server' && clock.nowMs() - stream.openedMs < RAPID_MS) this.guard.pay(PRICE.reset);
   }
 
   onSettings(settings: SettingsValues): void {
-    if (!this.pay(PRICE.settings)) return;
+    if (!this.guard.pay(PRICE.settings)) return;
     this.takeSettings(settings);
     if (this.error !== null) return;
     this.out.settingsAck();
@@ -208,15 +209,16 @@ export class Http2Session implements FrameSink, DataRules {
 
   onSettingsAck(): void {
     if (this.settingsPending > 0) this.settingsPending--;
-    else this.pay(PRICE.settings);
+    else this.guard.pay(PRICE.settings);
   }
 
   onPing(ack: boolean, bytes: Buffer, start: number): void {
     if (ack) this.owner.onPong();
-    else if (this.pay(PRICE.ping)) this.out.ping(true, bytes, start);
+    else if (this.guard.pay(PRICE.ping)) this.out.ping(true, bytes, start);
   }
 
   onGoaway(lastStreamId: number, code: number, debug: string): void {
+    if (!this.guard.pay(PRICE.goaway)) return;
     this.owner.onGoaway(lastStreamId, code, debug);
     for (const stream of [...this.streams.open.values()])
       if (stream.id > lastStreamId && !this.streams.isPeers(stream.id))
@@ -224,7 +226,7 @@ export class Http2Session implements FrameSink, DataRules {
   }
 
   onWindowUpdate(streamId: number, increment: number): void {
-    if (!this.pay(PRICE.windowUpdate)) return;
+    if (!this.guard.pay(PRICE.windowUpdate)) return;
     const stream = streamId === 0 ? null : this.streams.open.get(streamId);
     if (stream === undefined) {
       if (this.streams.isIdle(streamId)) this.blame(ERROR.protocolError, 'WINDOW_UPDATE of an idle stream');
@@ -236,7 +238,7 @@ export class Http2Session implements FrameSink, DataRules {
   }
 
   onPriority(streamId: number, dependsOn: number): void {
-    if (!this.pay(PRICE.priority) || dependsOn !== streamId) return;
+    if (!this.guard.pay(PRICE.priority) || dependsOn !== streamId) return;
     this.onStreamError(streamId, {
       code: ERROR.protocolError,
       scope: 'stream',
@@ -245,13 +247,13 @@ export class Http2Session implements FrameSink, DataRules {
   }
 
   onUnknown(): void {
-    this.pay(PRICE.unknown);
+    this.guard.pay(PRICE.unknown);
   }
 
   onStreamError(streamId: number, error: FrameError): void {
     const stream = this.streams.open.get(streamId);
     if (stream !== undefined) this.faultOf(stream, error.code, error.detail);
-    else if (this.pay(PRICE.fault)) this.out.reset(streamId, error.code);
+    else if (this.guard.pay(PRICE.fault)) this.out.reset(streamId, error.code);
   }
 
   /** The peer opens a stream. */
@@ -267,7 +269,8 @@ export class Http2Session implements FrameSink, DataRules {
     }
     this.streams.lastPeerId = streamId;
     // It was on its way when our GOAWAY was sent, and may be tried elsewhere.
-    if (streamId > this.lastServed) this.refuse(streamId, ERROR.refusedStream, 0, 'a stream after GOAWAY');
+    if (streamId > this.lastServed)
+      this.refuse(streamId, ERROR.refusedStream, PRICE.refused, 'a stream after GOAWAY');
     else if (fault !== null) this.refuse(streamId, fault.code, PRICE.fault, fault.detail);
     else if (this.streams.open.size >= this.options.maxStreams)
       this.refuse(
@@ -279,6 +282,7 @@ export class Http2Session implements FrameSink, DataRules {
     else {
       const stream = this.streams.add(streamId, this.out.initialWindow, LIMITS.http2StreamWindow);
       stream.headSeen = true;
+      stream.openedMs = this.options.clock.nowMs();
       stream.remoteEnded = endStream;
       const why = block.tooLarge === '' ? requestFault(block) : '';
       stream.expectedBytes = block.contentLength;
@@ -313,8 +317,9 @@ export class Http2Session implements FrameSink, DataRules {
   /** A frame for a stream that is not open. */
   private onFrameOfNone(streamId: number, what: string): void {
     const fault = this.streams.faultOfNone(streamId, what);
-    if (fault === null) return;
-    if (fault.scope === 'connection') this.fail(fault);
+    if (fault === null) {
+      if (what === 'HEADERS') this.guard.pay(PRICE.lateBlock);
+    } else if (fault.scope === 'connection') this.fail(fault);
     else this.refuse(streamId, fault.code, PRICE.fault, fault.detail);
   }
 
@@ -346,7 +351,7 @@ export class Http2Session implements FrameSink, DataRules {
   private closeIfComplete(stream: Http2Stream): void {
     if (!stream.localEnded || !stream.remoteEnded || stream.closed) return;
     this.streams.remember(stream.id, ENDED.complete);
-    this.guard.earn(EARNED.stream);
+    this.guard.earnStream();
     this.close(stream);
   }
 
@@ -371,30 +376,24 @@ export class Http2Session implements FrameSink, DataRules {
   /** @internal */
   faultOf(stream: Http2Stream, code: ErrorCode, detail: string): void {
     if (stream.closed) return;
+    const known = stream.handler !== null;
     this.streams.remember(stream.id, ENDED.resetByUs);
     this.out.reset(stream.id, code);
     this.drop(stream, 'fault', code, detail);
-    this.owner.onStreamFault(code, detail);
-    this.pay(PRICE.fault);
+    this.owner.onStreamFault(code, detail, known);
+    if (this.options.role === 'server') this.guard.pay(PRICE.fault);
   }
 
   /** Resets a stream that was never one. */
-  private refuse(streamId: number, code: ErrorCode, price: number, detail: string): void {
-    if (!this.pay(price)) return;
+  private refuse(streamId: number, code: ErrorCode, price: Price, detail: string): void {
+    if (!this.guard.pay(price)) return;
     this.streams.remember(streamId, ENDED.resetByUs);
     this.out.reset(streamId, code);
-    this.owner.onStreamFault(code, detail);
+    this.owner.onStreamFault(code, detail, false);
   }
 
   /** @internal */
   blame(code: ErrorCode, detail: string): void {
     this.fail({ code, scope: 'connection', detail });
-  }
-
-  private pay(price: number): boolean {
-    this.guard.earn(this.out.takeDataFrames() * EARNED.dataSent);
-    if (this.guard.spend(price)) return true;
-    this.blame(ERROR.enhanceYourCalm, 'too many frames that do nothing');
-    return false;
   }
 }

@@ -36,6 +36,8 @@ export class Http2Stream {
   closed = false;
   /** The block that begins the peer's message has come, so that the next one is its trailers. */
   headSeen = false;
+  /** When the peer opened it, as `Clock.nowMs`. */
+  openedMs = 0;
   /** Of the peer's message; -1: not stated. */
   expectedBytes = -1;
   receivedBytes = 0;
