@@ -1,4 +1,5 @@
 /** What a pool knows of a connection, whatever is spoken on it. */
+import type { Failure } from '../../base/index.ts';
 import type { UpstreamHandler, UpstreamStream } from '../../message/index.ts';
 import type { Link } from './link.ts';
 
@@ -30,6 +31,8 @@ export interface UpstreamConnection {
 
 /** One that carries requests, one after the other or side by side. */
 export interface RequestConnection extends UpstreamConnection {
+  /** The pool knows of `max-age` only. */
+  closeCause: CloseCause;
   /** How many more requests it takes now. */
   readonly capacity: number;
   /** No request is under way, and it takes one. */
@@ -40,7 +43,12 @@ export interface RequestConnection extends UpstreamConnection {
   closeGracefully(): void;
 }
 
-/** The pool: told when a connection can take another request. */
+/** The pool. */
 export interface ConnectionOwner {
+  /** It can take another request, or its limit has changed. */
   onFree(connection: RequestConnection): void;
+  /** It takes no more requests: those that wait for it have to look elsewhere. */
+  onRetired(connection: RequestConnection): void;
+  /** It ended before it could take a request. */
+  onConnectFailed(link: Link, why: Failure): void;
 }

@@ -1,10 +1,10 @@
 /**
  * HTTP/2 on a connection to an endpoint: as many requests at a time as both sides allow, each on a stream of its own.
- * It takes requests until it is told to close, is too old, or the endpoint sends GOAWAY; then it ends with the last
- * stream under way.
+ * It takes requests from the endpoint's SETTINGS on, so that none is refused for being one too many and none is lost on an
+ * endpoint that speaks something else, until it is told to close, is too old, or the endpoint sends GOAWAY; then it
+ * ends with the last stream under way.
  */
 import {
-  atTurnEnd,
   type Clock,
   type Failure,
   failure,
@@ -12,20 +12,17 @@ import {
   Timer,
   type TimerOwner,
   type TimerWheel,
-  type TurnTask,
 } from '../../base/index.ts';
 import type { ServiceConfig } from '../../config/index.ts';
 import { ERROR, Http2Session, type Http2Stream, type SessionOwner } from '../codec/http2/index.ts';
-import type { AttemptStream, CloseCause, ConnectionOwner, UpstreamConnection } from './connection.ts';
+import type { AttemptStream, CloseCause, ConnectionOwner, RequestConnection } from './connection.ts';
 import { Http2UpstreamStream } from './http2-stream.ts';
 import type { Link, LinkUser } from './link.ts';
 
 const IDLE = 1;
 const KEEPALIVE = 2;
 
-export class Http2UpstreamConnection
-  implements UpstreamConnection, LinkUser, SessionOwner, TimerOwner, TurnTask
-{
+export class Http2UpstreamConnection implements RequestConnection, LinkUser, SessionOwner, TimerOwner {
   readonly link: Link;
   readonly protocol = 'http2';
   closeCause: CloseCause = 'local';
@@ -47,8 +44,8 @@ export class Http2UpstreamConnection
   private settled = false;
   private heardSincePing = false;
   private awaitsPong = false;
-  /** Streams that wait for the endpoint's SETTINGS. */
-  private readonly unsettled = new Set<Http2UpstreamStream>();
+  /** What is wrong with an endpoint from which no SETTINGS came. */
+  private unsettledWhy: Failure | null = null;
 
   constructor(owner: ConnectionOwner, wheel: TimerWheel, clock: Clock, link: Link, config: ServiceConfig) {
     this.owner = owner;
@@ -64,13 +61,17 @@ export class Http2UpstreamConnection
     link.user = this;
     // A server that does not speak HTTP/2 never sends SETTINGS.
     wheel.arm(this.keepaliveTimer, LIMITS.http2SettingsMs);
-    this.becomeIdle();
   }
 
   get capacity(): number {
-    if (this.retiring || !this.session.canOpen) return 0;
+    if (!this.settled || this.retiring || !this.session.canOpen) return 0;
     const limit = Math.min(this.config.http2.maxConcurrentStreams, this.session.peerMaxStreams);
-    return Math.max(0, limit - this.session.streams.open.size - this.unsettled.size);
+    return Math.max(0, limit - this.streams);
+  }
+
+  /** It takes no request yet, and will without another one's end: its SETTINGS are awaited, or allow no stream for now. */
+  get promising(): boolean {
+    return !this.retiring && (!this.settled || this.session.peerMaxStreams === 0);
   }
 
   get isIdle(): boolean {
@@ -90,18 +91,6 @@ export class Http2UpstreamConnection
     this.endIfUnused();
   }
 
-  // What its streams ask for.
-
-  /** Calls `stream.onSettled` once the endpoint's SETTINGS are known, never from inside this call. */
-  awaitSettings(stream: Http2UpstreamStream): void {
-    this.unsettled.add(stream);
-    if (this.settled) atTurnEnd(this);
-  }
-
-  forgetUnsettled(stream: Http2UpstreamStream): void {
-    if (this.unsettled.delete(stream)) this.onStreamClosed();
-  }
-
   // What the session tells.
 
   onStream(): void {}
@@ -119,7 +108,7 @@ export class Http2UpstreamConnection
     if (!this.settled) {
       this.settled = true;
       this.armKeepalive();
-      this.onTurnEnd();
+      this.becomeIdle();
     }
     if (!this.retiring) this.owner.onFree(this);
   }
@@ -128,6 +117,7 @@ export class Http2UpstreamConnection
     this.retiring = true;
     if (this.streams === 0 && code === ERROR.noError) this.closeCause = 'remote';
     this.endIfUnused();
+    this.owner.onRetired(this);
   }
 
   onPong(): void {
@@ -151,6 +141,7 @@ export class Http2UpstreamConnection
     }
     if (this.session.execute(bytes, 0, length) >= 0) return true;
     this.closeCause = 'protocol';
+    this.unsettledWhy = failure('upstream-protocol', this.session.error?.detail);
     this.endSoon();
     return true;
   }
@@ -171,14 +162,9 @@ export class Http2UpstreamConnection
     this.wheel.cancel(this.idleTimer);
     this.wheel.cancel(this.keepaliveTimer);
     this.cutRequests = this.streams;
-    this.endStreams(error?.message ?? '');
-  }
-
-  onTurnEnd(): void {
-    for (const stream of [...this.unsettled]) {
-      this.unsettled.delete(stream);
-      stream.onSettled();
-    }
+    this.session.end(error?.message ?? '');
+    if (!this.settled)
+      this.owner.onConnectFailed(this.link, this.unsettledWhy ?? this.closedUnsettled(error));
   }
 
   onTimer(tag: number): void {
@@ -200,7 +186,7 @@ export class Http2UpstreamConnection
   }
 
   private get streams(): number {
-    return this.session.streams.open.size + this.unsettled.size;
+    return this.session.streams.open.size;
   }
 
   private becomeIdle(): void {
@@ -233,6 +219,8 @@ export class Http2UpstreamConnection
 
   /** What was written still goes out. The slot is given back when the peer's FIN has come: decision 0006. */
   private endSoon(): void {
+    // What the endpoint still sends is no reason to wait longer.
+    if (this.link.socket.writableEnded) return;
     this.retiring = true;
     this.session.out.write();
     this.link.socket.end();
@@ -240,19 +228,16 @@ export class Http2UpstreamConnection
     this.wheel.arm(this.idleTimer, LIMITS.gracefulCloseMs);
   }
 
-  /** The endpoint does not keep to the protocol, and was told nothing. */
+  /** The endpoint does not speak HTTP/2, and is told nothing. */
   private breakOff(why: Failure): void {
     this.closeCause = 'protocol';
-    for (const stream of [...this.unsettled]) stream.fail(why);
-    for (const stream of [...this.session.streams.open.values()])
-      if (stream.handler instanceof Http2UpstreamStream) stream.handler.fail(why);
+    this.unsettledWhy = why;
     this.link.destroy();
   }
 
-  private endStreams(detail: string): void {
-    const why = detail === '' ? failure('closed-before-response') : failure('reset-before-response', detail);
-    for (const stream of [...this.unsettled]) stream.fail(why);
-    this.session.end(detail);
+  private closedUnsettled(error: Error | null): Failure {
+    const how = error === null ? 'closed before its SETTINGS came' : error.message;
+    return failure('connect-failed', `${this.link.endpointAddress}: ${how}`);
   }
 }
 

@@ -2,7 +2,7 @@
  * One request over an HTTP/2 connection to an endpoint, and its answer translated to the model: the status from its
  * pseudo-header field, trailers as they are, an agreed extended CONNECT (RFC 8441) as 101.
  */
-import { type Failure, failure, LIMITS } from '../../base/index.ts';
+import { atTurnEnd, type Failure, failure, LIMITS, type TurnTask } from '../../base/index.ts';
 import {
   H,
   type HeaderList,
@@ -24,7 +24,7 @@ import type { AttemptStream } from './connection.ts';
 import type { Http2UpstreamConnection } from './http2-connection.ts';
 import { completeAnswer } from './websocket.ts';
 
-export class Http2UpstreamStream implements AttemptStream, StreamHandler {
+export class Http2UpstreamStream implements AttemptStream, StreamHandler, TurnTask {
   readonly endpointAddress: string;
   readonly endpointSlot: number;
   readonly reused: boolean;
@@ -50,8 +50,8 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler {
 
   sendHead(head: RequestHead): void {
     this.head = head;
-    // RFC 8441 section 3: only after the endpoint has said that it takes :protocol.
-    if (head.body === 'tunnel') this.connection.awaitSettings(this);
+    // RFC 8441 section 3: only where the endpoint has said that it takes :protocol.
+    if (head.body === 'tunnel' && !this.connection.session.peerConnects) atTurnEnd(this);
     else this.openStream(head);
   }
 
@@ -82,26 +82,18 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler {
     if (this.stream !== null) this.connection.session.resume(this.stream);
   }
 
-  /** The endpoint's SETTINGS are known. */
-  onSettled(): void {
-    const { head } = this;
-    if (head === null || this.handler === null) return;
-    if (this.connection.session.peerConnects) this.openStream(head);
-    else
-      this.fail(
-        failure(
-          'upstream-protocol',
-          `${this.endpointAddress} takes no extended CONNECT (RFC 8441) for ${head.upgrade}`,
-        ),
-      );
-  }
-
-  /** Tells the attempt, once. */
-  fail(why: Failure): void {
-    const { handler } = this;
+  /** The endpoint takes no tunnel. */
+  onTurnEnd(): void {
+    const { head, handler } = this;
+    if (head === null || handler === null) return;
     this.handler = null;
     this.leave();
-    handler?.onFailed(why);
+    handler.onFailed(
+      failure(
+        'upstream-protocol',
+        `${this.endpointAddress} takes no extended CONNECT (RFC 8441) for ${head.upgrade}`,
+      ),
+    );
   }
 
   // What comes on the stream.
@@ -143,8 +135,9 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler {
   }
 
   onReset(cause: ResetCause, code: number, detail: string): void {
-    this.stream = null;
-    this.fail(this.failureOf(cause, code, detail));
+    const { handler } = this;
+    this.handler = null;
+    handler?.onFailed(this.failureOf(cause, code, detail));
   }
 
   private openStream(head: RequestHead): void {
@@ -205,8 +198,8 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler {
 
   private leave(): void {
     const { stream } = this;
-    this.stream = null;
-    if (stream === null) this.connection.forgetUnsettled(this);
+    // None was opened: the connection has to be told that it is free.
+    if (stream === null) this.connection.onStreamClosed();
     else {
       stream.handler = null;
       this.connection.session.reset(stream, ERROR.cancel);

@@ -4,7 +4,7 @@
  * Who gets what: a connection of the chosen endpoint that can take a request, the most recently used first (the
  * others age and are closed); else a new one, if the node's limit has a slot; else the request waits its turn. An
  * HTTP/1.1 connection takes one request at a time, an HTTP/2 one as many as both sides allow, and those that come while
- * it is being dialled wait for it instead of dialling more. A waiter is not tied to its endpoint: when connections are the
+ * it is being dialled, or its SETTINGS are awaited, wait for it instead of dialling more. A waiter is not tied to its endpoint: when connections are the
  * scarce thing, the first that comes free goes to the oldest waiter that may use it. A worker out of slots closes an idle
  * connection of its own, or else asks the other workers for one of theirs through the ledger; otherwise one worker's
  * connections would starve the rest.
@@ -13,11 +13,12 @@
  *
  * Waiting requests, those whose connection is being dialled included, count against maxPendingRequests, as in Envoy.
  */
-import { type Clock, type Failure, failure, LIMITS, type TimerWheel } from '../../base/index.ts';
+import { type Clock, type Failure, failure, type TimerWheel } from '../../base/index.ts';
 import type { ServiceConfig } from '../../config/index.ts';
 import { GAUGE, type WorkerLedger } from '../../ledger/index.ts';
 import type { Dialer } from '../transport/index.ts';
 import type { ConnectionOwner, RequestConnection, UpstreamConnection } from './connection.ts';
+import { FreeConnections } from './free-connections.ts';
 import { Http1UpstreamConnection } from './http1-connection.ts';
 import { Http2UpstreamConnection } from './http2-connection.ts';
 import { Link, type LinkOwner } from './link.ts';
@@ -49,8 +50,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   private readonly observer: PoolObserver;
   /** From dial to descriptor closed; null until it is known what is spoken. */
   private readonly links = new Map<Link, UpstreamConnection | null>();
-  /** Connections that take requests, by endpoint slot, the most recently used last. */
-  private readonly free = new Map<number, RequestConnection[]>();
+  private readonly free = new FreeConnections();
   private readonly waiting: Waiting[] = [];
   private slots = new Set<number>();
   /** HTTP/2 is what the endpoints speak, as far as is known: then several requests wait for one dial. */
@@ -86,16 +86,15 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     this.dialer = dialer;
     this.slots = new Set(config.endpoints.map((endpoint) => endpoint.slot));
     if (renewed) this.multiplexed = mayMultiplex(config);
-    for (const [slot, list] of this.free) {
-      if (renewed || !this.slots.has(slot)) for (const connection of list.slice()) this.retire(connection);
-    }
+    for (const connection of this.free.all())
+      if (renewed || !this.slots.has(connection.link.endpointSlot)) this.retire(connection);
     this.serveWaiting();
   }
 
   /** Closes idle connections now and the others when they end; requests already waiting are still served. */
   close(): void {
     this.closed = true;
-    for (const list of this.free.values()) for (const connection of list.slice()) this.retire(connection);
+    for (const connection of this.free.all()) this.retire(connection);
   }
 
   /** Cuts off every connection; resolves when the last descriptor is closed. */
@@ -137,10 +136,14 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   }
 
   private takeFree(waiter: ConnectionWaiter): boolean {
-    const list = this.free.get(waiter.endpoint.slot);
-    for (let ready = list?.at(-1); ready !== undefined; ready = list?.at(-1)) {
-      const capacity = this.tooOld(ready) ? 0 : ready.capacity;
-      if (capacity <= 1) this.unlist(ready);
+    const { slot } = waiter.endpoint;
+    for (let ready = this.free.last(slot); ready !== undefined; ready = this.free.last(slot)) {
+      if (this.tooOld(ready)) {
+        this.retire(ready);
+        continue;
+      }
+      const { capacity } = ready;
+      if (capacity <= 1) this.free.remove(ready);
       if (capacity === 0) continue; // its end has begun and is not complete
       waiter.onConnection(ready.open());
       return true;
@@ -157,7 +160,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   /** Another worker needs a connection slot of this service. */
   onWanted(): void {
     if (this.hasSlotless()) return;
-    const victim = this.oldestIdle();
+    const victim = this.free.oldestIdle();
     if (victim !== null) this.retire(victim);
   }
 
@@ -171,12 +174,8 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     const connection = this.speak(link);
     this.links.set(link, connection);
     this.observer.onConnected(connection);
-    for (let at = this.dialledFor(link); at >= 0 && connection.capacity > 0; at = this.dialledFor(link))
-      this.give(at, connection);
-    // More than it takes, or than an HTTP/1.1 connection does.
-    for (const entry of this.waiting) if (entry.dialled === link) entry.dialled = null;
+    // HTTP/2 says by `onFree` when it takes requests.
     if (connection.capacity > 0) this.onFree(connection);
-    this.serveWaiting();
   }
 
   onConnectFailed(link: Link, why: Failure): void {
@@ -188,7 +187,15 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   }
 
   onFree(connection: RequestConnection): void {
-    const { endpointSlot } = connection.link;
+    const { link } = connection;
+    for (let at = this.dialledFor(link); at >= 0 && connection.capacity > 0; at = this.dialledFor(link))
+      this.give(at, connection);
+    if (connection.capacity === 0) {
+      // More have waited than it takes, or than an HTTP/1.1 connection does.
+      if (!isPromising(connection)) this.lookElsewhere(link);
+      return;
+    }
+    const { endpointSlot } = link;
     const keep = !this.closed && this.slots.has(endpointSlot) && !this.tooOld(connection);
     if (!keep && this.waiting.length === 0) {
       this.retire(connection);
@@ -208,17 +215,25 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
         this.give(at, connection);
     }
     if (!keep || (connection.isIdle && this.hasSlotless())) this.retire(connection);
-    else if (connection.capacity > 0) this.list(connection);
+    else if (connection.capacity > 0) {
+      const tooMany = this.free.add(connection);
+      if (tooMany !== null) this.retire(tooMany);
+    }
+  }
+
+  onRetired(connection: RequestConnection): void {
+    this.free.remove(connection);
+    this.lookElsewhere(connection.link);
   }
 
   onLinkClosed(link: Link): void {
     const connection = this.links.get(link) ?? null;
     this.links.delete(link);
-    if (connection !== null) this.unlist(connection);
+    if (connection !== null) this.free.remove(connection);
     this.ledger.connections.release(this.config.slot);
     this.observer.onClosed(connection);
     if (this.links.size === 0) this.onEmpty?.();
-    this.serveWaiting();
+    this.lookElsewhere(link);
   }
 
   /** What is spoken on a connection that has just been made: as configured, or as ALPN agreed. */
@@ -230,6 +245,13 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return http2
       ? new Http2UpstreamConnection(this, wheel, clock, link, config)
       : new Http1UpstreamConnection(this, wheel, link, config.idleTimeoutMs);
+  }
+
+  /** Nobody waits for this connection any more. */
+  private lookElsewhere(link: Link): void {
+    for (const entry of this.waiting) if (entry.dialled === link) entry.dialled = null;
+    link.awaited = 0;
+    this.serveWaiting();
   }
 
   /** Dials for every waiter that had no slot, as far as slots go. */
@@ -251,7 +273,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
       return true;
     }
     if (!ledger.connections.acquire(config.slot, config.circuitBreaker.maxConnections)) {
-      const victim = this.oldestIdle();
+      const victim = this.free.oldestIdle();
       if (victim !== null) this.retire(victim);
       else this.waitForSlot();
       return false;
@@ -265,11 +287,12 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return true;
   }
 
-  /** A connection being dialled that will have room for one more request. */
+  /** A connection that is about to take requests, and will have room for one more. */
   private shareable(endpointSlot: number): Link | null {
     if (!this.multiplexed) return null;
     for (const [link, connection] of this.links) {
-      if (connection !== null || link.endpointSlot !== endpointSlot || !link.connecting || link.tcp) continue;
+      const promising = connection === null ? link.connecting : isPromising(connection);
+      if (!promising || link.endpointSlot !== endpointSlot || link.tcp) continue;
       if (link.awaited < this.config.http2.maxConcurrentStreams) return link;
     }
     return null;
@@ -342,41 +365,17 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return maxConnectionAgeMs > 0 && this.clock.nowMs() - connection.link.readyMs >= maxConnectionAgeMs;
   }
 
-  private oldestIdle(): RequestConnection | null {
-    for (const list of this.free.values()) {
-      const first = list.find((connection) => connection.isIdle);
-      if (first !== undefined) return first;
-    }
-    return null;
-  }
-
-  private list(connection: RequestConnection): void {
-    const { endpointSlot } = connection.link;
-    const list = this.free.get(endpointSlot);
-    if (list === undefined) this.free.set(endpointSlot, [connection]);
-    else if (connection.protocol !== 'http2' || !list.includes(connection)) {
-      list.push(connection);
-      if (list.length > LIMITS.idleConnectionsPerEndpoint) this.retire(list[0] as RequestConnection);
-    }
-  }
-
-  private unlist(connection: UpstreamConnection): void {
-    const { endpointSlot } = connection.link;
-    const list = this.free.get(endpointSlot);
-    if (list === undefined) return;
-    if (list.at(-1) === connection) list.pop();
-    else {
-      const at = list.findIndex((listed) => listed === connection);
-      if (at >= 0) list.splice(at, 1);
-    }
-    if (list.length === 0) this.free.delete(endpointSlot);
-  }
-
   /** Gives it no further request. */
   private retire(connection: RequestConnection): void {
-    this.unlist(connection);
+    if (this.tooOld(connection)) connection.closeCause = 'max-age';
+    this.free.remove(connection);
     connection.closeGracefully();
   }
+}
+
+/** It takes no request now, and will without another one's end. */
+function isPromising(connection: UpstreamConnection): boolean {
+  return connection instanceof Http2UpstreamConnection && connection.promising;
 }
 
 /** Whether it is worth waiting for a connection that others wait for too. */
