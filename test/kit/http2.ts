@@ -72,7 +72,7 @@ export async function echoServer(maxStreams = 100): Promise<EchoServer> {
     queuedBytes() {
       let bytes = 0;
       for (const session of sessions)
-        for (const stream of session.streams.open.values()) bytes += stream.queuedBytes;
+        for (const stream of session.streams.open.list()) bytes += stream.queuedBytes;
       return bytes;
     },
     async close() {

@@ -82,7 +82,7 @@ export class Outgoing implements PassTask {
   }
 
   /** Takes the peer's settings. False: they make a window too large. */
-  applySettings(settings: SettingsValues, streams: Iterable<Http2Stream>): boolean {
+  applySettings(settings: SettingsValues, streams: readonly Http2Stream[]): boolean {
     if (settings.headerTableSize >= 0) {
       this.encoder.setPeerTableSize(settings.headerTableSizeLowest);
       this.encoder.setPeerTableSize(settings.headerTableSize);

@@ -164,14 +164,14 @@ export class Http2Session implements FrameSink, DataRules {
       return;
     }
     const stream = this.streams.open.get(streamId);
-    if (stream !== undefined) this.onNextBlock(stream, block, endStream, fault);
+    if (stream !== null) this.onNextBlock(stream, block, endStream, fault);
     else if (this.streams.isPeers(streamId) && streamId > this.streams.lastPeerId)
       this.onNewStream(streamId, block, endStream, fault);
     else this.onFrameOfNone(streamId, 'HEADERS');
   }
 
   onData(streamId: number, flowBytes: number): void {
-    const stream = this.streams.open.get(streamId) ?? null;
+    const stream = this.streams.open.get(streamId);
     if (this.incoming.begin(stream, flowBytes) && stream === null) this.onFrameOfNone(streamId, 'DATA');
   }
 
@@ -188,7 +188,7 @@ export class Http2Session implements FrameSink, DataRules {
 
   onRstStream(streamId: number, code: number): void {
     const stream = this.streams.open.get(streamId);
-    if (stream === undefined) {
+    if (stream === null) {
       if (this.streams.isIdle(streamId)) this.blame(ERROR.protocolError, 'RST_STREAM of an idle stream');
       else this.guard.pay(this.options.role === 'server' ? PRICE.reset : PRICE.lateReset);
       return;
@@ -220,7 +220,7 @@ export class Http2Session implements FrameSink, DataRules {
   onGoaway(lastStreamId: number, code: number, debug: string): void {
     if (!this.guard.pay(PRICE.goaway)) return;
     this.owner.onGoaway(lastStreamId, code, debug);
-    for (const stream of [...this.streams.open.values()])
+    for (const stream of this.streams.open.list())
       if (stream.id > lastStreamId && !this.streams.isPeers(stream.id))
         this.drop(stream, 'unprocessed', code, `not looked at before GOAWAY: ${errorName(code)}`);
   }
@@ -228,7 +228,7 @@ export class Http2Session implements FrameSink, DataRules {
   onWindowUpdate(streamId: number, increment: number): void {
     if (!this.guard.pay(PRICE.windowUpdate)) return;
     const stream = streamId === 0 ? null : this.streams.open.get(streamId);
-    if (stream === undefined) {
+    if (stream === null && streamId !== 0) {
       if (this.streams.isIdle(streamId)) this.blame(ERROR.protocolError, 'WINDOW_UPDATE of an idle stream');
       return;
     }
@@ -252,7 +252,7 @@ export class Http2Session implements FrameSink, DataRules {
 
   onStreamError(streamId: number, error: FrameError): void {
     const stream = this.streams.open.get(streamId);
-    if (stream !== undefined) this.faultOf(stream, error.code, error.detail);
+    if (stream !== null) this.faultOf(stream, error.code, error.detail);
     else if (this.guard.pay(PRICE.fault)) this.out.reset(streamId, error.code);
   }
 
@@ -336,7 +336,7 @@ export class Http2Session implements FrameSink, DataRules {
   private takeSettings(settings: SettingsValues): void {
     if (settings.maxConcurrentStreams >= 0) this.peerMaxStreams = settings.maxConcurrentStreams;
     if (settings.enableConnectProtocol === 1) this.peerConnects = true;
-    if (!this.out.applySettings(settings, this.streams.open.values()))
+    if (!this.out.applySettings(settings, this.streams.open.list()))
       this.blame(ERROR.flowControlError, 'SETTINGS make a window larger than 2^31-1');
   }
 
@@ -370,7 +370,7 @@ export class Http2Session implements FrameSink, DataRules {
 
   private endAll(cause: ResetCause, code: number, detail: string): void {
     this.out.stop();
-    for (const stream of [...this.streams.open.values()]) this.drop(stream, cause, code, detail);
+    for (const stream of this.streams.open.list()) this.drop(stream, cause, code, detail);
   }
 
   /** @internal */

@@ -5,6 +5,7 @@
  */
 import { ERROR } from './codes.ts';
 import { connectionError, type FrameError, streamError } from './frame-rules.ts';
+import { OpenStreams } from './open-streams.ts';
 import { Http2Stream } from './stream.ts';
 
 export const ENDED = {
@@ -23,7 +24,7 @@ const REMEMBERED = 256;
 const LAST_ID = 2 ** 31 - 1;
 
 export class StreamTable {
-  readonly open = new Map<number, Http2Stream>();
+  readonly open = new OpenStreams();
   /** The highest stream that the peer has opened. */
   lastPeerId = 0;
   private nextId: number;
@@ -50,13 +51,13 @@ export class StreamTable {
 
   add(id: number, sendWindow: number, receiveWindow: number): Http2Stream {
     const stream = new Http2Stream(id, sendWindow, receiveWindow);
-    this.open.set(id, stream);
+    this.open.add(stream);
     return stream;
   }
 
   remove(stream: Http2Stream): void {
     stream.closed = true;
-    this.open.delete(stream.id);
+    this.open.remove(stream.id);
   }
 
   /** Notes how a stream ended. */
