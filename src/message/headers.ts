@@ -24,6 +24,8 @@ export class HeaderList {
    * "never indexed"); null: none.
    */
   sensitive: readonly string[] | null = null;
+  /** Tells which list this one is a copy of, for those who keep what they made of it; 0: of none. */
+  source = 0;
   /** `name: value CRLF` lines as received. */
   private readonly text: string;
   /** Four offsets per field into `text`: start and end of the name, start and end of the value. */
@@ -42,13 +44,19 @@ export class HeaderList {
 
   /**
    * Takes what a codec found. `text` holds whole lines with their CRLF; line n begins where
-   * line n - 1's CRLF ended, the first at 0, and the value's end may be followed by white space.
+   * line n - 1's CRLF ended, the first at 0, and the value's end may be followed by white space. `original`: a list of
+   * the same fields, none of which was added.
    */
-  constructor(text: string, spans: readonly number[], ids: number[]) {
+  constructor(text: string, spans: readonly number[], ids: number[], original: HeaderList | null = null) {
     this.text = text;
     this.spans = spans;
     this.ids = ids;
-    this.idsShared = false;
+    this.idsShared = original !== null;
+    if (original !== null) {
+      this.low = original.low;
+      this.high = original.high;
+      return;
+    }
     let low = 0;
     let high = 0;
     for (let i = 0; i < ids.length; i++) {
@@ -74,13 +82,11 @@ export class HeaderList {
 
   /** A copy that can be changed without changing this list. Text and offsets are shared. */
   clone(): HeaderList {
-    const copy = new HeaderList(this.text, this.spans, this.ids);
-    copy.idsShared = true;
+    const copy = new HeaderList(this.text, this.spans, this.ids, this);
     this.idsShared = true;
     copy.struck = this.struck;
     copy.sensitive = this.sensitive;
-    copy.low = this.low;
-    copy.high = this.high;
+    copy.source = this.source;
     if (this.added !== null && this.addedIds !== null) {
       copy.added = this.added.slice();
       copy.addedIds = this.addedIds.slice();
@@ -168,12 +174,29 @@ export class HeaderList {
 
   /** Calls `visit` for every field in order, with the name in the case it was received in. */
   forEach(visit: (name: string, value: string) => void): void {
+    this.forEachReceived(visit);
+    this.forEachAdded(visit);
+  }
+
+  /** The first part of `forEach`: what came with the message and was not deleted. */
+  forEachReceived(visit: (name: string, value: string) => void): void {
     for (let i = 0; i < this.ids.length; i++)
       if (this.ids[i] !== STRUCK) visit(this.nameAt(i), this.valueAt(i));
-    if (this.added) {
-      for (let i = 0; i < this.added.length; i += 2)
-        visit(this.added[i] as string, this.added[i + 1] as string);
-    }
+  }
+
+  /** The second part of `forEach`. */
+  forEachAdded(visit: (name: string, value: string) => void): void {
+    const { added } = this;
+    if (added === null) return;
+    for (let i = 0; i < added.length; i += 2) visit(added[i] as string, added[i + 1] as string);
+  }
+
+  /**
+   * Known id of each field that came with the message, -1 for a deleted one. Lists of one `source` with the same ids
+   * have the same received fields.
+   */
+  get receivedIds(): readonly number[] {
+    return this.ids;
   }
 
   /**

@@ -173,6 +173,7 @@ export class BlockBuilder {
       this.tooLarge,
       this.fault,
     );
+    block.pathRoom = this.limits.listBytes - this.listBytes + (pseudo.path?.length ?? 0);
     if (this.sensitive !== null) block.markSensitive(this.sensitive);
     if (this.cookies > 1) block.joinCookies();
     return block;

@@ -15,6 +15,8 @@ const PROBES = 8;
 export class EncoderTable {
   /** The limit that entries are kept to, which the peer has been told. */
   limit: number;
+  /** Another one after every change. */
+  version = 0;
   private size = 0;
   /** Numbers of the oldest entry, and of the next. */
   private oldest = 1;
@@ -65,6 +67,7 @@ export class EncoderTable {
   add(name: NameFacts, value: string): void {
     if (this.older === NONE) this.allocate();
     const size = name.name.length + value.length + ENTRY_OVERHEAD;
+    this.version++;
     this.evictTo(this.limit - size);
     const number = this.next++;
     const at = number & this.mask;
@@ -79,6 +82,7 @@ export class EncoderTable {
 
   resize(limit: number): void {
     this.limit = limit;
+    this.version++;
     this.evictTo(limit);
   }
 

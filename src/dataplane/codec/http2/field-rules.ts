@@ -27,6 +27,8 @@ const SCHEME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
 const AUTHORITY = /^[^\x00-\x20\x7f-\xff/?#@\\]+$/;
 /** Visible ASCII without a fragment, as for HTTP/1.1. */
 const PATH = /^\/[\x21\x22\x24-\x7e]*$/;
+const PATH_OCTETS = new Uint8Array(256).fill(1, 0x21, 0x7f);
+PATH_OCTETS[0x23] = 0;
 const STATUS = /^[1-9][0-9]{2}$/;
 const DIGITS = /^[0-9]{1,16}$/;
 
@@ -35,6 +37,18 @@ export function requestFault(block: HeaderBlock): string {
   return block.judgedAs === REQUEST
     ? block.verdict
     : judge(block, REQUEST, block.fault || pseudoOfRequest(block) || fieldsFault(block, true));
+}
+
+/** It was judged and makes a request, and would with any other path too. */
+export function isRequest({ judgedAs, verdict, pseudo }: HeaderBlock): boolean {
+  return judgedAs === REQUEST && verdict === '' && pseudo.path !== null && pseudo.path !== '*';
+}
+
+/** Whether these octets are the path of a request. */
+export function isPath(bytes: Buffer, start: number, end: number): boolean {
+  if (start === end || bytes[start] !== 0x2f) return false;
+  for (let at = start; at < end; at++) if (PATH_OCTETS[bytes[at]] !== 1) return false;
+  return true;
 }
 
 /** What makes this block no answer, interim or final. Sets `status` and `contentLength`. */

@@ -14,6 +14,9 @@ export interface PseudoFields {
   readonly protocol: string | null;
 }
 
+/** How many blocks were shared so far. */
+let sources = 0;
+
 export class HeaderBlock {
   readonly pseudo: PseudoFields;
   /** As HeaderList takes them. */
@@ -29,6 +32,8 @@ export class HeaderBlock {
   verdict = '';
   contentLength = -1;
   status = 0;
+  /** How long the path may be without making the block too large. */
+  pathRoom = 0;
   private headers: HeaderList;
   private shared = false;
 
@@ -39,6 +44,7 @@ export class HeaderBlock {
     ids: number[],
     tooLarge: string,
     fault: string,
+    headers = new HeaderList(text, spans, ids),
   ) {
     this.pseudo = pseudo;
     this.text = text;
@@ -46,7 +52,7 @@ export class HeaderBlock {
     this.ids = ids;
     this.tooLarge = tooLarge;
     this.fault = fault;
-    this.headers = new HeaderList(text, spans, ids);
+    this.headers = headers;
   }
 
   /** Number of fields without pseudo-header fields, crumbs of a cookie counted each. */
@@ -67,6 +73,27 @@ export class HeaderBlock {
   /** From now on `takeHeaders` copies. */
   share(): void {
     this.shared = true;
+    this.headers.source = ++sources;
+  }
+
+  /** The same but for the path; of a shared block that makes a request. */
+  withPath(path: string): HeaderBlock {
+    const { pseudo, text, spans, ids, headers } = this;
+    const { method, scheme, authority, status, protocol } = pseudo;
+    const block = new HeaderBlock(
+      { method, scheme, authority, path, status, protocol },
+      text,
+      spans as number[],
+      ids as number[],
+      '',
+      '',
+      headers,
+    );
+    block.judgedAs = this.judgedAs;
+    block.contentLength = this.contentLength;
+    block.pathRoom = this.pathRoom;
+    block.shared = true;
+    return block;
   }
 
   /** `places` are those of fields that are never to be indexed. */

@@ -10,6 +10,7 @@ import { nameIdOfBytes } from '../../../message/index.ts';
 import { BlockBuilder, type HeaderLimits, scratch } from './block-builder.ts';
 import { BlockCache } from './block-cache.ts';
 import { DecoderTable } from './decoder-table.ts';
+import { isPath, isRequest } from './field-rules.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { decodedFacts, huffmanDecode } from './huffman.ts';
 import { EDGE_SPACE, NOT_IN_NAME, NOT_IN_VALUE, OCTETS } from './octets.ts';
@@ -62,7 +63,10 @@ export class HpackDecoder {
     if (this.error !== '') return null;
     if (this.due < 0) {
       const known = this.cache.find(bytes, start, end);
-      if (known !== null) return known;
+      if (known !== null && !this.cache.hasPath) return known;
+      const made = known === null ? null : this.withPath(known, bytes);
+      if (made !== null) return made;
+      if (this.error !== '') return null;
     }
     const { block } = this;
     block.begin();
@@ -103,6 +107,16 @@ export class HpackDecoder {
     if (changed) this.cache.clear();
     else this.cache.offer(bytes, start, end, made);
     return made;
+  }
+
+  /** A block out of the cache with the path that stands in these bytes; null: it has to be decoded as a whole. */
+  private withPath(known: HeaderBlock, bytes: Buffer): HeaderBlock | null {
+    const { pathStart, pathEnd } = this.cache;
+    if (!isRequest(known)) return null;
+    this.at = pathStart;
+    const stop = this.readString(bytes, pathEnd, 0);
+    if (stop < 0 || stop > known.pathRoom || !isPath(scratch.bytes, 0, stop)) return null;
+    return known.withPath(scratch.bytes.toString('latin1', 0, stop));
   }
 
   /** Table size updates at the start of a block: two at most, the lowest size and the last (RFC 7541 section 4.2). */

@@ -5,6 +5,7 @@
  */
 import type { FieldSet, HeaderList } from '../../../message/index.ts';
 import { HEADER_TABLE_DEFAULT } from './codes.ts';
+import { EncodedFields } from './encoded-fields.ts';
 import { EncoderTable } from './encoder-table.ts';
 import {
   INDEXED,
@@ -31,6 +32,7 @@ const INTEGER_BYTES = 8;
 
 export class HpackEncoder {
   private readonly table: EncoderTable;
+  private readonly encoded = new EncodedFields();
   private readonly capacity: number;
   /** What the peer allows, as far as we use it, and the least it allowed since the last block. */
   private wanted: number;
@@ -103,7 +105,15 @@ export class HpackEncoder {
     this.except = except;
     this.sensitive = headers.sensitive;
     this.place = 0;
-    headers.forEach(this.visit);
+    const { encoded, table, out } = this;
+    if (!encoded.write(headers, except, table.version, out)) {
+      const { version } = table;
+      const start = out.length;
+      headers.forEachReceived(this.visit);
+      if (table.version === version) encoded.offer(headers, except, version, out.bytes, start, out.length);
+    }
+    this.place = headers.receivedIds.length;
+    headers.forEachAdded(this.visit);
   }
 
   /** One field; its name in whatever case. */
