@@ -202,7 +202,8 @@ export class DataPlane {
     const wanted = new Map(snapshot.listeners.map((config) => [config.name, config]));
     for (const [name, listener] of this.listeners) {
       const config = wanted.get(name);
-      if (config === undefined || !listener.canBecome(config)) this.retire(name, listener);
+      if (config === undefined || !listener.canBecome(config))
+        this.retire(name, listener, snapshot.node.drainTimeoutMs);
       else if (config !== listener.config) listener.update(config, this.secrets);
     }
     for (const config of snapshot.listeners) {
@@ -227,12 +228,13 @@ export class DataPlane {
     }
   }
 
-  private retire(name: string, listener: Listener): void {
+  private retire(name: string, listener: Listener, drainTimeoutMs: number): void {
     this.listeners.delete(name);
     this.leaving.add(listener);
     this.recorder.metrics.removeListener(name, this.clock.nowMs());
     // At once: a later configuration may give the address to another listener.
     void listener.drain(0).then(() => this.leaving.delete(listener));
+    listener.cutTunnelsAfter(drainTimeoutMs);
   }
 
   private takeSecrets(secrets: SecretSet): void {

@@ -81,6 +81,7 @@ function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: num
     case 'request-timeout':
     case 'deadline':
     case 'stream-idle':
+    case 'max-duration':
     case 'downstream-gone':
       counters.add(COUNTER.upstreamRqTxReset, 1);
       break;

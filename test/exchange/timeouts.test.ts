@@ -333,7 +333,7 @@ test('tunnels: silence in both directions ends one, bytes in either keep it', as
       .then(() => upstream.send('HTTP/1.1 101 Up\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n'));
   });
   const config = oneService([backend.port], {
-    listener: 'timeouts: { idle: 120ms }',
+    listener: 'timeouts: { idle: 60ms, tunnelIdle: 150ms }',
     rule: 'timeouts: { request: 60ms }',
   });
   await withProxy(config, async (proxy) => {
@@ -341,7 +341,7 @@ test('tunnels: silence in both directions ends one, bytes in either keep it', as
     client.send('GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n');
     await client.until((t) => t.includes('101'));
     const upstream = await backend.connection(0);
-    // Longer than either timeout: neither the request's nor the idle one ends a tunnel that is used.
+    // Longer than each of the three: none ends a tunnel that is used.
     for (let i = 1; i <= 30; i++) {
       const [from, to] = i % 2 === 0 ? [client, upstream] : [upstream, client];
       from.send(`<${i}>`);
@@ -352,7 +352,10 @@ test('tunnels: silence in both directions ends one, bytes in either keep it', as
     await client.untilClosed();
     await upstream.untilEnd();
     const decision = await proxy.decision();
-    assert.deepEqual([decision.code, decision.status], ['stream-idle', 101]);
+    assert.deepEqual(
+      [decision.code, decision.status, decision.limit],
+      ['stream-idle', 101, 'timeouts.tunnelIdle'],
+    );
   });
   await backend.close();
 });

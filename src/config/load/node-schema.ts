@@ -157,6 +157,8 @@ export const workersSchema = () =>
 export const drainSchema = () =>
   duration({ min: 0, max: 86_400_000 })
     .prefault(formatDuration(LIMITS.drainTimeoutMs))
-    .describe('How long requests in flight may take to end when the proxy is told to.');
+    .describe(
+      'How long requests in flight may take to end when the proxy is told to; the same for WebSocket and TCP connections of a listener that is removed or moved.',
+    );
 
 export type ListenerFields = z.infer<typeof listenerSchema>;

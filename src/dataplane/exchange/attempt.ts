@@ -110,6 +110,11 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     return this.sent;
   }
 
+  /** Its last word has been said; a tunnel's when both sides have ended. */
+  get over(): boolean {
+    return this.state === 'ended';
+  }
+
   private get undecided(): boolean {
     return this.state === 'waiting' || this.state === 'sending';
   }

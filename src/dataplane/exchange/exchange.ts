@@ -44,13 +44,14 @@ import { answerFor, type OwnAnswer, sendAnswer } from './local-answer.ts';
 import { stoodStill, timedOut } from './out-of-time.ts';
 import { RequestBody } from './request-body.ts';
 import { RetryPlan } from './retry-plan.ts';
+import { TunnelLimits, type TunnelOwner } from './tunnel-limits.ts';
 import { prepareRequest, prepareResponse } from './upstream-head.ts';
 
 const REQUEST_TIMEOUT = 1;
 const IDLE_TIMEOUT = 2;
 const BACKOFF = 3;
 
-export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
+export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, TimerOwner {
   private readonly context: ExchangeContext;
   private readonly listener: ListenerConfig;
   private readonly head: RequestHead;
@@ -69,10 +70,8 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   private attempt: Attempt | null = null;
   private retries: RetryPlan | null = null;
   private answerBegun = false;
-  private tunnelled = false;
-  /** A tunnel's directions end one by one. */
-  private clientEnded = false;
-  private endpointEnded = false;
+  /** From the answer on that agrees to a protocol switch: no other timeout holds any more. */
+  private tunnel: TunnelLimits | null = null;
   private finished = false;
 
   constructor(
@@ -131,7 +130,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   onBody(chunk: Buffer): void {
     this.touch();
     this.record.requestBytes += chunk.length;
-    if (this.tunnelled) {
+    if (this.tunnel !== null) {
       if (this.attempt?.sendTunnel(chunk) === false) this.stream.pause();
       return;
     }
@@ -144,10 +143,9 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
 
   onEnd(trailers: HeaderList | null): void {
     this.touch();
-    if (this.tunnelled) {
-      this.clientEnded = true;
+    if (this.tunnel !== null) {
       this.attempt?.endTunnel();
-      if (this.endpointEnded) this.finish();
+      if (this.attempt?.over === true) this.finish();
       return;
     }
     if (this.body === null || this.body.complete) return;
@@ -195,8 +193,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     record.responseStartMs = this.context.clock.nowMs();
     record.status = head.status;
     this.answerBegun = true;
-    this.tunnelled = head.body === 'tunnel';
-    if (this.tunnelled) this.context.wheel.cancel(this.requestTimer);
+    if (head.body === 'tunnel') this.becomeTunnel();
     this.body?.giveUpReplay();
     prepareResponse(head, rule as CompiledRule<RulePolicy>, this.backend as BackendChoice, record.requestId);
     this.stream.sendHead(head);
@@ -211,18 +208,14 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
   onAttemptEnd(trailers: HeaderList | null): void {
     if (this.record.grpc && this.attempt !== null) noteGrpcEnd(this.record, this.attempt.record, trailers);
     this.stream.sendEnd(trailers);
-    if (this.tunnelled && !this.clientEnded) {
-      this.endpointEnded = true;
-      this.touch();
-      return;
-    }
-    this.attempt = null;
-    this.finish();
+    // A tunnel's directions end one by one.
+    if (this.attempt?.over === false) this.touch();
+    else this.finish();
   }
 
   onAttemptWritable(): void {
     this.touch();
-    if (this.tunnelled || this.body?.full === false) this.stream.resume();
+    if (this.tunnel !== null || this.body?.full === false) this.stream.resume();
   }
 
   onAttemptFailed(why: Failure): void {
@@ -235,6 +228,10 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
       if (decision.retry && this.scheduleRetry(attempt, decision, -1)) return;
     }
     this.fail(why);
+  }
+
+  onTunnelOver(why: Failure): void {
+    this.giveUp(why);
   }
 
   onTimer(tag: number): void {
@@ -362,9 +359,17 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     this.finish();
   }
 
+  private becomeTunnel(): void {
+    const { context, listener, record } = this;
+    context.wheel.cancel(this.requestTimer);
+    context.wheel.cancel(this.idleTimer);
+    this.tunnel = new TunnelLimits(this, context.wheel, listener, record);
+  }
+
   private touch(): void {
     const { idleTimeoutMs } = this.listener;
-    if (idleTimeoutMs > 0 && !this.finished) this.context.wheel.arm(this.idleTimer, idleTimeoutMs);
+    if (this.tunnel !== null) this.tunnel.touch();
+    else if (idleTimeoutMs > 0 && !this.finished) this.context.wheel.arm(this.idleTimer, idleTimeoutMs);
   }
 
   private finish(): void {
@@ -373,6 +378,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TimerOwner {
     const { context, record } = this;
     context.wheel.cancel(this.requestTimer);
     context.wheel.cancel(this.idleTimer);
+    this.tunnel?.end();
     if (this.backoffTimer !== null) context.wheel.cancel(this.backoffTimer);
     this.retries?.drop(record.serviceSlot);
     this.attempt = null;

@@ -1,20 +1,21 @@
 /** exchange: the conductor. A listener hands it requests; it does the rest. */
 import type { Failure } from '../../base/index.ts';
 import type { ListenerConfig } from '../../config/index.ts';
-import type {
-  ByteStream,
-  ConnectionFacts,
-  DownstreamHandler,
-  DownstreamStream,
-  RequestHead,
+import {
+  type ByteStream,
+  type ConnectionFacts,
+  type DownstreamHandler,
+  type DownstreamStream,
+  grpcStatusOf,
+  H,
+  type RequestHead,
 } from '../../message/index.ts';
 import { wrapGrpcWeb } from '../codec/grpc-web/index.ts';
-import { localReply } from '../policy/index.ts';
 import type { Carried } from '../router/index.ts';
-import { beginUnreadable } from './begin-record.ts';
+import { beginRecord, beginUnreadable } from './begin-record.ts';
 import type { ExchangeContext } from './context.ts';
 import { Exchange } from './exchange.ts';
-import { sendAnswer } from './local-answer.ts';
+import { answerFor, sendAnswer } from './local-answer.ts';
 import { TcpExchange } from './tcp-exchange.ts';
 
 export { compileRulePolicy, type ExchangeContext, type RulePolicy } from './context.ts';
@@ -63,16 +64,19 @@ export class Conductor {
     recorder.finish(record);
   }
 
-  /** Answers and records a request that broke the protocol before its head was complete. */
-  refuse(why: Failure, stream: DownstreamStream): void {
+  /** Answers and records a request that broke the protocol. `head`: null where it did so before that was complete. */
+  refuse(why: Failure, stream: DownstreamStream, head: RequestHead | null = null): void {
     const { clock, recorder } = this.context;
-    const record = beginUnreadable(recorder, stream.facts);
+    const { facts } = stream;
+    const record = head === null ? beginUnreadable(recorder, facts) : beginRecord(recorder, facts, head);
     record.failure = why;
     if (why.status === 0) stream.abort(why);
     else {
-      const reply = localReply(why, undefined, record.requestId);
+      const reply = answerFor(why, record, head?.headers.get(H.accept));
       record.status = reply.status;
-      record.responseBytes = sendAnswer(stream, reply, '', record.requestId, clock.wallMs());
+      if (record.grpc) record.grpcStatus = grpcStatusOf(reply.headers);
+      const { requestId } = record;
+      record.responseBytes = sendAnswer(stream, reply, head?.method ?? '', requestId, clock.wallMs());
     }
     record.endMs = clock.nowMs();
     recorder.finish(record);

@@ -14,20 +14,17 @@ import { noEndpoint, type UpstreamService } from '../upstream/index.ts';
 import { noteBreaker, noteLimit } from './admission.ts';
 import type { ExchangeContext } from './context.ts';
 import { TcpAttempt, type TcpAttemptOwner } from './tcp-attempt.ts';
+import { TunnelLimits, type TunnelOwner } from './tunnel-limits.ts';
 
-const IDLE = 1;
-const LIFETIME = 2;
-const SLOT_WAIT = 3;
-
-export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
+export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, TimerOwner {
   private readonly context: ExchangeContext;
   private readonly listener: ListenerConfig;
   private readonly client: ByteStream;
   /** Null: not of a TLS connection that is passed through. */
   private readonly serverName: string | null;
   private readonly record: RequestRecord;
-  private readonly idleTimer = new Timer(this, IDLE);
-  private lifeTimer: Timer | null = null;
+  private readonly limits: TunnelLimits;
+  /** For a connection slot. */
   private waitTimer: Timer | null = null;
   private service: UpstreamService | null = null;
   private counts: ConnectionCounts | null = null;
@@ -51,6 +48,7 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
     this.client = client;
     this.serverName = serverName;
     this.record = beginRecord(context, facts, serverName);
+    this.limits = new TunnelLimits(this, context.wheel, listener, this.record);
     context.active++;
   }
 
@@ -62,12 +60,6 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
   /** Routes the connection and starts its first attempt, or refuses it. */
   begin(): void {
     const { context, listener, record } = this;
-    const { tunnelMaxMs } = listener;
-    this.touch();
-    if (tunnelMaxMs > 0) {
-      this.lifeTimer = new Timer(this, LIFETIME);
-      context.wheel.arm(this.lifeTimer, tunnelMaxMs);
-    }
     const route = context.connectionRoutes.find(listener.name, this.serverName);
     if (route === null) {
       this.fail(failure('no-route', noRoute(listener.name, this.serverName)));
@@ -90,7 +82,7 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
   // The client's side.
 
   onBytes(chunk: Buffer): void {
-    this.touch();
+    this.limits.touch();
     this.record.requestBytes += chunk.length;
     this.counts?.received(chunk.length);
     if (this.attempt?.connected !== true) {
@@ -100,13 +92,13 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
   }
 
   onEnd(): void {
-    this.touch();
+    this.limits.touch();
     this.clientEnded = true;
     if (this.attempt?.connected === true) this.attempt.sendEnd();
   }
 
   onWritable(): void {
-    this.touch();
+    this.limits.touch();
     this.attempt?.resume();
   }
 
@@ -126,7 +118,7 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
   onAttemptConnected(): void {
     const attempt = this.attempt as TcpAttempt;
     const { early } = this;
-    this.touch();
+    this.limits.touch();
     if (this.waitTimer !== null) this.context.wheel.cancel(this.waitTimer);
     this.early = [];
     let open = true;
@@ -136,19 +128,19 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
   }
 
   onAttemptBytes(chunk: Buffer): void {
-    this.touch();
+    this.limits.touch();
     this.record.responseBytes += chunk.length;
     this.counts?.sent(chunk.length);
     if (!this.client.write(chunk)) this.attempt?.pause();
   }
 
   onAttemptEnd(): void {
-    this.touch();
+    this.limits.touch();
     this.client.end();
   }
 
   onAttemptWritable(): void {
-    this.touch();
+    this.limits.touch();
     this.client.resume();
   }
 
@@ -167,15 +159,16 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
     if (this.clientClosed) this.finish();
   }
 
-  onTimer(tag: number): void {
-    const { tunnelIdleTimeoutMs, tunnelMaxMs } = this.listener;
-    if (tag === IDLE) {
-      noteLimit(this.record, 'timeouts.tunnelIdle', tunnelIdleTimeoutMs, tunnelIdleTimeoutMs);
-      this.fail(failure('stream-idle', `${tunnelIdleTimeoutMs} ms`));
-    } else if (tag === LIFETIME) {
-      noteLimit(this.record, 'timeouts.tunnelMax', tunnelMaxMs, tunnelMaxMs);
-      this.fail(failure('max-duration', `${tunnelMaxMs} ms`));
-    } else this.giveUpWaiting();
+  onTunnelOver(why: Failure): void {
+    this.fail(why);
+  }
+
+  /** It has waited too long for a slot. */
+  onTimer(): void {
+    const service = this.service as UpstreamService;
+    const { maxConnections } = service.config.circuitBreaker;
+    noteLimit(this.record, 'circuitBreaker.maxConnections', maxConnections, service.observed('connections'));
+    this.fail(failure('max-pending', `no connection slot came free within ${LIMITS.slotWaitMs} ms`));
   }
 
   /**
@@ -210,16 +203,9 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
 
   /** Dialling has a limit of its own, so that what takes longer than both has waited for a slot. */
   private awaitSlot(connectTimeoutMs: number): void {
-    this.waitTimer ??= new Timer(this, SLOT_WAIT);
+    this.waitTimer ??= new Timer(this, 0);
     this.context.wheel.cancel(this.waitTimer);
     this.context.wheel.arm(this.waitTimer, LIMITS.slotWaitMs + connectTimeoutMs);
-  }
-
-  private giveUpWaiting(): void {
-    const service = this.service as UpstreamService;
-    const { maxConnections } = service.config.circuitBreaker;
-    noteLimit(this.record, 'circuitBreaker.maxConnections', maxConnections, service.observed('connections'));
-    this.fail(failure('max-pending', `no connection slot came free within ${LIMITS.slotWaitMs} ms`));
   }
 
   /** Ends both connections by a reset. */
@@ -233,18 +219,11 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TimerOwner {
     this.finish();
   }
 
-  private touch(): void {
-    const { tunnelIdleTimeoutMs } = this.listener;
-    if (tunnelIdleTimeoutMs > 0 && !this.finished)
-      this.context.wheel.arm(this.idleTimer, tunnelIdleTimeoutMs);
-  }
-
   private finish(): void {
     if (this.finished) return;
     this.finished = true;
     const { context, record } = this;
-    context.wheel.cancel(this.idleTimer);
-    if (this.lifeTimer !== null) context.wheel.cancel(this.lifeTimer);
+    this.limits.end();
     if (this.waitTimer !== null) context.wheel.cancel(this.waitTimer);
     this.attempt = null;
     this.early = [];

@@ -7,8 +7,8 @@ import type { ConnectionFacts } from '../../message/index.ts';
 import { readInto, SocketOut } from '../transport/index.ts';
 
 export interface ClientUser {
-  /** A request is under way. */
-  readonly busy: boolean;
+  /** Requests under way, and connections whose bytes are passed on. */
+  readonly active: number;
   /** `bytes[0, length)` are valid only during the call. */
   onBytes(bytes: Buffer, length: number): void;
   /** More may be written. */
@@ -19,6 +19,8 @@ export interface ClientUser {
   onClose(): void;
   /** Ends the connection when nothing is under way on it, and takes no more than its protocol demands. */
   drain(): void;
+  /** Cuts off what has no end of its own: tunnels, and connections whose bytes are passed on. */
+  cutTunnels(): void;
   /** Cuts it off, whatever is under way. */
   destroy(): void;
 }

@@ -16,7 +16,7 @@ import { TcpConnection } from './tcp-connection.ts';
 const NOTHING = Buffer.alloc(0);
 
 export class Detection implements ClientUser, TimerOwner {
-  readonly busy = false;
+  readonly active = 0;
   private readonly link: ClientLink;
   private readonly context: ListenerContext;
   private readonly carried: Carried;
@@ -85,6 +85,8 @@ export class Detection implements ClientUser, TimerOwner {
     this.draining = true;
     this.arm(LIMITS.drainGraceMs);
   }
+
+  cutTunnels(): void {}
 
   destroy(): void {
     this.link.socket.destroy();

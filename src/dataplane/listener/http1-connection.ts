@@ -25,12 +25,12 @@ import {
   type RequestSink,
   responseFraming,
 } from '../codec/http1/index.ts';
+import { endSocket, resetSocket } from '../transport/index.ts';
 import type { ClientLink, ClientUser } from './client-link.ts';
 import type { ListenerContext } from './context.ts';
 import { SWITCHING, settingsOf } from './h2c.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { LingeringClose } from './lingering-close.ts';
-import { reset } from './reset.ts';
 
 type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
 
@@ -89,14 +89,18 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
 
   /** Cuts the connection off, whatever is under way. */
   destroy(): void {
-    const halfAnswered = this.answerBegun && !this.answerEnded;
+    const halfAnswered = this.answerBegun && (this.tunnelled || !this.answerEnded);
     this.leave(failure('shutting-down'));
-    if (halfAnswered) reset(this.socket, this.link.raw);
+    if (halfAnswered) resetSocket(this.socket, this.link.raw);
     else this.socket.destroy();
   }
 
-  get busy(): boolean {
-    return this.handler !== null;
+  cutTunnels(): void {
+    if (this.tunnelled) this.destroy();
+  }
+
+  get active(): number {
+    return this.handler === null ? 0 : 1;
   }
 
   // What the codec finds.
@@ -120,7 +124,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
   onEnd(trailers: HeaderList | null): void {
     this.requestEnded = true;
     const handler = this.handler;
-    if (this.tunnelled && this.answerEnded) this.handler = null;
+    if (this.tunnelled && this.answerEnded) this.linger();
     handler?.onEnd(trailers);
   }
 
@@ -148,9 +152,8 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     const framing = responseFraming(head, context);
     if (!context.keepAlive || framing === 'close') this.lastAnswer = true;
     this.writer.begin(encodeResponseHead(head, context), framing, head.contentLength);
-    if (this.tunnelled) this.writer.flush();
-    else this.writer.flushSoon();
     if (this.tunnelled) this.openTunnel();
+    else this.writer.flushSoon();
   }
 
   sendBody(chunk: Buffer): boolean {
@@ -163,8 +166,8 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     this.writer.end(trailers);
     this.answerEnded = true;
     if (this.tunnelled) {
-      if (this.requestEnded) this.handler = null;
-      this.socket.end();
+      if (this.requestEnded) this.linger();
+      else endSocket(this.socket);
       return;
     }
     this.handler = null;
@@ -178,7 +181,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
   abort(_failure: Failure): void {
     this.handler = null;
     this.writer.flush();
-    reset(this.socket, this.link.raw);
+    resetSocket(this.socket, this.link.raw);
   }
 
   pause(): void {
@@ -316,6 +319,8 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
   }
 
   private openTunnel(): void {
+    this.writer.flush();
+    this.context.counters.add(LISTENER_COUNTER.downstreamCxUpgradesTotal, 1);
     this.parser.tunnel();
     this.requestEnded = false;
     this.lastAnswer = true;

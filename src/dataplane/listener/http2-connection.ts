@@ -34,6 +34,8 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   private readonly owedTimer = new Timer(this, OWED);
   private drainTimer: Timer | null = null;
   private closing: LingeringClose | null = null;
+  /** Requests of the read that is being looked at. */
+  private readonly fresh: Http2Request[] = [];
   /** The number of the header block that `owedTimer` waits for. */
   private owedBlock = 0;
   /** It reads so little of what it is answered that it is not read from. */
@@ -60,8 +62,8 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     this.becomeIdle();
   }
 
-  get busy(): boolean {
-    return this.session.streams.open.size > 0;
+  get active(): number {
+    return this.session.streams.open.size;
   }
 
   /** Takes on the request that asked for HTTP/2 by `Upgrade`, with the settings it came with. */
@@ -74,6 +76,11 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     this.goaway('', true);
     this.drainTimer = new Timer(this, DRAIN);
     this.context.wheel.arm(this.drainTimer, LIMITS.drainGraceMs);
+  }
+
+  cutTunnels(): void {
+    for (const { handler } of this.session.streams.open.list())
+      if (handler instanceof Http2Request) handler.cutTunnel();
   }
 
   destroy(): void {
@@ -109,12 +116,14 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   // What the session tells.
 
   onStream(stream: Http2Stream, block: HeaderBlock, endStream: boolean): void {
-    this.request(stream).begin(block, endStream);
+    const request = this.request(stream);
+    request.receive(block, endStream);
+    this.fresh.push(request);
   }
 
   onStreamClosed(stream: Http2Stream): void {
     if (stream.handler instanceof Http2Request) stream.handler.onClosed();
-    if (this.busy || this.closing !== null) return;
+    if (this.active > 0 || this.closing !== null) return;
     if (this.drainTimer !== null && !this.drainTimer.armed) this.linger();
     else this.becomeIdle();
   }
@@ -122,7 +131,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   onSettings(): void {}
 
   onGoaway(): void {
-    if (!this.busy) this.linger();
+    if (this.active === 0) this.linger();
   }
 
   onPong(): void {}
@@ -140,6 +149,8 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     if (this.closing !== null) this.closing.drop(length);
     else if (this.session.execute(bytes, 0, length) < 0) this.fail();
     else {
+      for (const request of this.fresh) request.start();
+      this.fresh.length = 0;
       this.watch();
       this.stopUnread();
     }
@@ -160,7 +171,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   onPeerEnd(): void {
     if (this.closing !== null) return; // the socket closes by itself once our last frames are out
     // As for HTTP/1.1: a client that ends its side in the middle of a request has gone.
-    if (this.busy) this.link.socket.destroy();
+    if (this.active > 0) this.link.socket.destroy();
     else this.linger();
   }
 
@@ -181,7 +192,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
       this.linger();
     } else if (tag === DRAIN) {
       this.goaway('');
-      if (!this.busy) this.linger();
+      if (this.active === 0) this.linger();
     } else {
       if (this.session.openBlock > 0)
         this.session.fail({

@@ -22,6 +22,7 @@ import {
   type RequestHead,
   type ResponseHead,
 } from '../../message/index.ts';
+import { LISTENER_COUNTER } from '../../telemetry/index.ts';
 import {
   ERROR,
   type HeaderBlock,
@@ -45,6 +46,8 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
   private answerBegun = false;
   private answerEnded = false;
   private requestEnded = false;
+  /** Of a request that has not begun. */
+  private block: HeaderBlock | null = null;
   /** The answer has no body, whatever its fields say. */
   private bodiless = false;
   /** What came of a tunnel before it was agreed to. */
@@ -59,12 +62,37 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
     this.facts = connection.link.facts;
   }
 
-  begin(block: HeaderBlock, endStream: boolean): void {
-    const head = this.requestHead(block, endStream);
-    if (typeof head === 'string') {
+  /**
+   * Takes the head. The request begins with what follows on its stream, or with the end of the read: one that is reset in
+   * the same read (CVE-2023-44487, CVE-2025-8671) never does, and costs no endpoint anything.
+   */
+  receive(block: HeaderBlock, endStream: boolean): void {
+    this.block = block;
+    this.requestEnded = endStream;
+  }
+
+  /** Begins unless it has. */
+  start(): void {
+    const { block } = this;
+    if (block === null) return;
+    this.block = null;
+    this.begin(block, this.requestEnded);
+  }
+
+  private begin(block: HeaderBlock, endStream: boolean): void {
+    const headers = block.takeHeaders();
+    const host = headers.get(H.host);
+    const expect = headers.getAll(H.expect);
+    const fault = headFault(block, headers, host, expect);
+    if (host !== undefined) headers.delete(H.host);
+    const head = this.requestHead(block, headers, host, endStream);
+    head.expectContinue = expect !== undefined && !endStream;
+    if (fault === null) this.accept(head, endStream);
+    else {
       this.requestEnded = endStream;
-      this.connection.context.conductor.refuse(failure(head, block.tooLarge), this);
-    } else this.accept(head, endStream);
+      this.method = head.method;
+      this.connection.context.conductor.refuse(failure(fault, block.tooLarge), this, head);
+    }
   }
 
   /** Hands the request to the exchange. */
@@ -98,6 +126,7 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
     this.sendFields(this.tunnelled ? 200 : status, head.headers, this.lengthOf(head));
     if (!this.tunnel) return;
     this.stream.bothWays = this.tunnelled;
+    if (this.tunnelled) this.connection.context.counters.add(LISTENER_COUNTER.downstreamCxUpgradesTotal, 1);
     if (this.tunnelled && this.early !== null) process.nextTick(() => this.deliverEarly());
   }
 
@@ -114,10 +143,18 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
 
   abort(why: Failure): void {
     this.handler = null;
-    this.connection.session.reset(
-      this.stream,
-      why.origin === 'downstream' ? ERROR.cancel : ERROR.internalError,
-    );
+    // RFC 8441 section 5: what would be a TCP reset is CANCEL.
+    const code = this.tunnelled || why.origin === 'downstream' ? ERROR.cancel : ERROR.internalError;
+    this.connection.session.reset(this.stream, code);
+  }
+
+  /** Ends a tunnel that would not end by itself. */
+  cutTunnel(): void {
+    const { handler } = this;
+    if (!this.tunnelled || handler === null) return;
+    const why = failure('shutting-down');
+    this.abort(why);
+    handler.onAborted(why);
   }
 
   pause(): void {
@@ -138,6 +175,7 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
   }
 
   onData(chunk: Buffer): void {
+    if (this.block !== null) this.start();
     if (this.early !== null || (this.tunnel && !this.answerBegun)) {
       this.early ??= [];
       const joined = joinSmall(this.early.at(-1), chunk);
@@ -148,6 +186,7 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
   }
 
   onEnd(trailers: HeaderList | null): void {
+    if (this.block !== null) this.start();
     this.requestEnded = true;
     if (this.early !== null) return;
     const { handler } = this;
@@ -161,11 +200,15 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
   }
 
   onReset(cause: ResetCause, _code: number, detail: string): void {
-    const { handler } = this;
+    const { handler, block } = this;
     this.handler = null;
+    this.block = null;
     this.onClosed();
     const why = this.connection.reasonOf(cause, detail);
     handler?.onAborted(why);
+    // Of a fault there is to be a record; whoever takes back what has not begun is only counted.
+    if (block !== null && cause === 'fault')
+      this.connection.context.conductor.connectionFailed(this.facts, why);
   }
 
   /** Its stream is gone. */
@@ -197,38 +240,26 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
     if (this.requestEnded) this.onEnd(null);
   }
 
-  /** The head, or why it is refused. */
-  private requestHead(block: HeaderBlock, endStream: boolean): RequestHead | FailureKind {
-    if (block.tooLarge !== '') return 'headers-too-large';
+  private requestHead(
+    block: HeaderBlock,
+    headers: HeaderList,
+    host: string | undefined,
+    endStream: boolean,
+  ): RequestHead {
     const { method, path, authority, protocol } = block.pseudo;
-    const headers = block.takeHeaders();
-    const host = headers.get(H.host);
-    // RFC 9113 section 8.3.1.
     const named = authority ?? host ?? '';
-    if (host !== undefined) {
-      const differs = host !== named && host.toLowerCase() !== named.toLowerCase();
-      if (differs || headers.count(H.host) > 1) return 'bad-host';
-      headers.delete(H.host);
-    }
-    if (named === '') return 'missing-host';
-    if (!isAuthority(named)) return 'bad-host';
-    const target = path ?? named;
-    if (target.length > LIMITS.requestLineBytes) return 'uri-too-long';
-    const expect = headers.getAll(H.expect);
-    if (expect !== undefined && listElements(expect.toLowerCase()).some((one) => one !== '100-continue'))
-      return 'expectation-failed';
     this.tunnel = protocol !== null;
     const length = block.contentLength;
     return {
-      method: this.tunnel ? 'GET' : (method as string),
-      target,
+      method: this.tunnel ? 'GET' : (method ?? ''),
+      target: path ?? named,
       authority: named,
       scheme: this.facts.tls === null ? 'http' : 'https',
       version: '2',
       headers,
       body: this.tunnel ? 'tunnel' : length >= 0 ? 'length' : endStream ? 'none' : 'stream',
       contentLength: this.tunnel ? -1 : length,
-      expectContinue: expect !== undefined && !endStream,
+      expectContinue: false,
       upgrade: protocol ?? '',
     };
   }
@@ -248,4 +279,27 @@ export class Http2Request implements DownstreamStream, StreamHandler, TimerOwner
       if (length >= 0) encoder.field('content-length', String(length));
     });
   }
+}
+
+/** Why a head is refused; null: it is not. */
+function headFault(
+  block: HeaderBlock,
+  headers: HeaderList,
+  host: string | undefined,
+  expect: string | undefined,
+): FailureKind | null {
+  if (block.tooLarge !== '') return 'headers-too-large';
+  const { path, authority } = block.pseudo;
+  // RFC 9113 section 8.3.1.
+  const named = authority ?? host ?? '';
+  if (host !== undefined) {
+    const differs = host !== named && host.toLowerCase() !== named.toLowerCase();
+    if (differs || headers.count(H.host) > 1) return 'bad-host';
+  }
+  if (named === '') return 'missing-host';
+  if (!isAuthority(named)) return 'bad-host';
+  if ((path ?? named).length > LIMITS.requestLineBytes) return 'uri-too-long';
+  const unmet =
+    expect !== undefined && listElements(expect.toLowerCase()).some((one) => one !== '100-continue');
+  return unmet ? 'expectation-failed' : null;
 }

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
-import { reset } from './reset.ts';
+import { resetSocket } from '../transport/index.ts';
 
 export class LingeringClose implements TimerOwner {
   private readonly socket: Socket;
@@ -39,7 +39,7 @@ export class LingeringClose implements TimerOwner {
   /** The client sent so much that nobody wants. */
   drop(bytes: number): void {
     this.receivedBytes += bytes;
-    if (this.receivedBytes > LIMITS.lingerBytes) reset(this.socket, this.raw);
+    if (this.receivedBytes > LIMITS.lingerBytes) this.cutOff();
   }
 
   /** The socket is closed. */
@@ -53,7 +53,13 @@ export class LingeringClose implements TimerOwner {
     if (writableLength > 0 && writableLength < this.unsentBytes) {
       this.unsentBytes = writableLength;
       this.wheel.arm(this.timer, this.idleMs);
-    } else reset(this.socket, this.raw);
+    } else this.cutOff();
+  }
+
+  /** Once our side is closed, a reset could only destroy what the client has yet to read. */
+  private cutOff(): void {
+    if (this.socket.writableEnded) this.socket.destroy();
+    else resetSocket(this.socket, this.raw);
   }
 
   private onFlushed(): void {

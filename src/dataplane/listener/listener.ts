@@ -26,6 +26,10 @@ const TLS_COUNTERS: Readonly<Record<string, number>> = {
   'handshake-timeout': LISTENER_COUNTER.downstreamHeaderTimeout,
 };
 
+/** The grace time of a drain is over; the time of its tunnels is. */
+const GRACE = 1;
+const TUNNELS = 2;
+
 export interface ListenerDependencies {
   readonly conductor: Conductor;
   readonly wheel: TimerWheel;
@@ -47,7 +51,9 @@ export class Listener implements ListenerContext, TimerOwner {
   /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
   private readonly pending = new Map<Socket, ConnectionFacts>();
   private terminator: TlsTerminator | null;
-  private readonly graceTimer = new Timer(this, 0);
+  private readonly graceTimer = new Timer(this, GRACE);
+  private readonly tunnelTimer = new Timer(this, TUNNELS);
+  private tunnelMs = 0;
   private readonly onEmpty: (() => void)[] = [];
 
   constructor(config: ListenerConfig, secrets: SecretSet, dependencies: ListenerDependencies) {
@@ -115,16 +121,22 @@ export class Listener implements ListenerContext, TimerOwner {
     });
   }
 
-  /** Cuts off every connection and returns how many had a request under way. */
+  /** Cuts off tunnels after so long, also those that are agreed to later: they would keep a drain waiting for ever. */
+  cutTunnelsAfter(delayMs: number): void {
+    this.tunnelMs = delayMs;
+    if (!this.isEmpty) this.wheel.arm(this.tunnelTimer, delayMs);
+  }
+
+  /** Cuts off every connection and returns how many requests were under way. */
   destroy(): number {
     this.stopAccepting();
-    let busy = 0;
+    let active = 0;
     for (const { user } of [...this.links]) {
-      if (user.busy) busy++;
+      active += user.active;
       user.destroy();
     }
     for (const socket of [...this.pending.keys()]) socket.destroy();
-    return busy;
+    return active;
   }
 
   onClosed(link: ClientLink): void {
@@ -133,9 +145,12 @@ export class Listener implements ListenerContext, TimerOwner {
     this.checkEmpty();
   }
 
-  /** The grace time of a drain is over. */
-  onTimer(): void {
-    this.stopAccepting();
+  onTimer(tag: number): void {
+    if (tag === GRACE) this.stopAccepting();
+    else {
+      for (const { user } of [...this.links]) user.cutTunnels();
+      this.cutTunnelsAfter(this.tunnelMs);
+    }
   }
 
   private stopAccepting(): void {
@@ -252,8 +267,13 @@ export class Listener implements ListenerContext, TimerOwner {
     this.conductor.connectionFailed(facts, failure('tls-handshake', `${code}: ${detail}`));
   }
 
+  private get isEmpty(): boolean {
+    return this.links.size === 0 && this.pending.size === 0;
+  }
+
   private checkEmpty(): void {
-    if (!this.closed || this.links.size > 0 || this.pending.size > 0) return;
+    if (!this.closed || !this.isEmpty) return;
+    this.wheel.cancel(this.tunnelTimer);
     for (const resolve of this.onEmpty.splice(0)) resolve();
   }
 }

@@ -21,8 +21,8 @@ export class TcpConnection implements ClientUser {
     this.exchange.begin();
   }
 
-  get busy(): boolean {
-    return this.exchange.busy;
+  get active(): number {
+    return this.exchange.busy ? 1 : 0;
   }
 
   onBytes(bytes: Buffer, length: number): void {
@@ -44,6 +44,10 @@ export class TcpConnection implements ClientUser {
 
   /** It has no request after which it could end: it lives until the drain's time is over. */
   drain(): void {}
+
+  cutTunnels(): void {
+    this.destroy();
+  }
 
   destroy(): void {
     this.exchange.onAborted(failure('shutting-down'));

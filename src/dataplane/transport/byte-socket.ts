@@ -5,9 +5,8 @@
  */
 import type { Socket } from 'node:net';
 import type { ByteHandler, ByteStream } from '../../message/index.ts';
+import { endSocket, resetSocket } from './socket-end.ts';
 import type { SocketOut } from './socket-out.ts';
-
-const NOTHING = Buffer.alloc(0);
 
 export class ByteSocket implements ByteStream {
   /** Null: nobody listens any more. */
@@ -33,16 +32,12 @@ export class ByteSocket implements ByteStream {
     if (this.ending) return;
     this.ending = true;
     this.out.flush();
-    // Later rather than now, because a socket that is being shut down can't be reset any more.
-    if (this.socket.writableLength === 0) this.socket.end();
-    else this.socket.write(NOTHING, () => this.socket.end());
+    endSocket(this.socket);
   }
 
   reset(): void {
     this.handler = null;
-    // libuv refuses to reset what is being shut down (EINVAL), and Node then never closes it.
-    if (this.raw === null || this.socket.writableEnded) this.socket.destroy();
-    else this.raw.resetAndDestroy();
+    resetSocket(this.socket, this.raw);
   }
 
   pause(): void {

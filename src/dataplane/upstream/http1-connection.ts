@@ -14,9 +14,10 @@ import {
   type ResponseSink,
   requestFraming,
 } from '../codec/http1/index.ts';
+import { endSocket, resetSocket } from '../transport/index.ts';
 import type { AttemptStream, CloseCause, ConnectionOwner, UpstreamConnection } from './connection.ts';
 import type { Link, LinkUser } from './link.ts';
-import { checkAnswer, completeRequest } from './websocket.ts';
+import { answerFault, completeRequest } from './websocket.ts';
 
 const USUALLY_WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
@@ -43,7 +44,11 @@ export class Http1UpstreamConnection
   private answerEnded = false;
   private trailers: HeaderList | null = null;
   private tunnelled = false;
+  /** Of a tunnel that is over, when last looked at. */
+  private unsentBytes = 0;
   private discardedBytes = 0;
+  /** The request for a tunnel that is under way. */
+  private asked: RequestHead | null = null;
   /** Sec-WebSocket-Accept that the answer must have; empty: the client looks at it. */
   private proof = '';
 
@@ -95,7 +100,8 @@ export class Http1UpstreamConnection
 
   sendHead(head: RequestHead): void {
     this.parser.expect(head.method, head.upgrade !== '');
-    if (head.body === 'tunnel') {
+    this.asked = head.body === 'tunnel' ? head : null;
+    if (this.asked !== null) {
       // A request without a body until the endpoint agrees; see onHead.
       this.proof = completeRequest(head);
       this.writer.begin(encodeRequestHead(head), 'none', 0);
@@ -119,16 +125,16 @@ export class Http1UpstreamConnection
 
   sendEnd(trailers: HeaderList | null): void {
     this.writer.end(trailers);
-    if (this.tunnelled) {
-      this.socket.end();
-      return;
-    }
     this.requestEnded = true;
+    if (!this.tunnelled) return;
+    endSocket(this.socket);
+    if (this.answerEnded) this.watchFlush();
   }
 
   cancel(): void {
     this.handler = null;
-    this.socket.destroy();
+    if (this.tunnelled) resetSocket(this.socket, this.link.raw);
+    else this.socket.destroy();
   }
 
   /** A short rest is read and thrown away so that the connection lives; otherwise it is closed. */
@@ -172,14 +178,16 @@ export class Http1UpstreamConnection
   }
 
   onHead(head: ResponseHead): void {
+    const wrong = this.asked === null ? '' : answerFault(this.asked, head, this.proof);
+    if (wrong !== '') {
+      this.closeCause = 'protocol';
+      this.fail(failure('upstream-protocol', wrong));
+      this.socket.destroy();
+      return;
+    }
     if (head.body === 'tunnel') {
-      if (this.proof !== '' && !checkAnswer(head.headers, this.proof)) {
-        this.closeCause = 'protocol';
-        this.fail(failure('upstream-protocol', '101 with a wrong Sec-WebSocket-Accept'));
-        this.socket.destroy();
-        return;
-      }
       this.tunnelled = true;
+      this.requestEnded = false;
       this.writer.begin('', 'tunnel', -1);
     }
     this.handler?.onHead(head);
@@ -208,7 +216,8 @@ export class Http1UpstreamConnection
     if (this.state === 'idle') {
       this.closeCause = 'idle-timeout';
       this.closeGracefully();
-    } else this.socket.destroy();
+    } else if (this.tunnelled && this.socket.writableLength < this.unsentBytes) this.watchFlush();
+    else this.socket.destroy();
   }
 
   onBytes(bytes: Buffer, length: number): boolean {
@@ -268,6 +277,7 @@ export class Http1UpstreamConnection
       if (why !== null) this.fail(why);
       else if (this.tunnelled) {
         this.handler?.onEnd(null);
+        if (this.requestEnded) this.watchFlush();
         return;
       } else this.deliverEnd(false);
     } else if (this.state === 'idle') this.state = 'closing';
@@ -289,6 +299,12 @@ export class Http1UpstreamConnection
     this.state = 'closed';
     this.wheel.cancel(this.timer);
     this.parser.close();
+  }
+
+  /** An endpoint that takes none of a tunnel's last bytes must not hold the connection's slot for ever. */
+  private watchFlush(): void {
+    this.unsentBytes = this.socket.writableLength;
+    if (this.idleTimeoutMs > 0) this.wheel.arm(this.timer, this.idleTimeoutMs);
   }
 
   /** Tells whoever waits, once. */

@@ -33,8 +33,8 @@ export class Http2UpstreamConnection implements RequestConnection, LinkUser, Ses
   /** TLS to the endpoint. */
   readonly secure: boolean;
   private readonly owner: ConnectionOwner;
-  private readonly wheel: TimerWheel;
-  private readonly config: ServiceConfig;
+  readonly wheel: TimerWheel;
+  readonly config: ServiceConfig;
   private readonly idleTimer = new Timer(this, IDLE);
   private readonly keepaliveTimer = new Timer(this, KEEPALIVE);
   /** It takes no more requests. */
@@ -95,7 +95,8 @@ export class Http2UpstreamConnection implements RequestConnection, LinkUser, Ses
 
   onStream(): void {}
 
-  onStreamClosed(_stream?: Http2Stream): void {
+  onStreamClosed(stream?: Http2Stream): void {
+    if (stream?.handler instanceof Http2UpstreamStream) stream.handler.onClosed();
     if (this.closed) return;
     if (this.retiring) this.endIfUnused();
     else {

@@ -2,7 +2,15 @@
  * One request over an HTTP/2 connection to an endpoint, and its answer translated to the model: the status from its
  * pseudo-header field, trailers as they are, an agreed extended CONNECT (RFC 8441) as 101.
  */
-import { atTurnEnd, type Failure, failure, LIMITS, type TurnTask } from '../../base/index.ts';
+import {
+  atTurnEnd,
+  type Failure,
+  failure,
+  LIMITS,
+  Timer,
+  type TimerOwner,
+  type TurnTask,
+} from '../../base/index.ts';
 import {
   H,
   type HeaderList,
@@ -24,7 +32,7 @@ import type { AttemptStream } from './connection.ts';
 import type { Http2UpstreamConnection } from './http2-connection.ts';
 import { completeAnswer } from './websocket.ts';
 
-export class Http2UpstreamStream implements AttemptStream, StreamHandler, TurnTask {
+export class Http2UpstreamStream implements AttemptStream, StreamHandler, TurnTask, TimerOwner {
   readonly endpointAddress: string;
   readonly endpointSlot: number;
   readonly reused: boolean;
@@ -35,6 +43,9 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler, TurnTa
   private informational = 0;
   private tunnelled = false;
   private answered = false;
+  /** Runs while the endpoint has yet to take the end of a tunnel that is over. */
+  private flushTimer: Timer | null = null;
+  private unsentBytes = 0;
 
   constructor(connection: Http2UpstreamConnection) {
     const { link } = connection;
@@ -63,6 +74,7 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler, TurnTa
     // A tunnel's request has no end of its own.
     if (this.stream === null || (this.head?.body === 'tunnel' && !this.tunnelled)) return;
     this.connection.session.out.finish(this.stream, trailers);
+    if (this.tunnelled && this.stream.remoteEnded) this.watchFlush();
   }
 
   cancel(): void {
@@ -126,6 +138,7 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler, TurnTa
     const { handler, stream } = this;
     if (!this.tunnelled) this.handler = null;
     handler?.onEnd(trailers);
+    if (this.tunnelled && stream?.endQueued === true) this.watchFlush();
     // RFC 9113 section 8.1: the rest of a request whose answer is complete is not sent.
     if (!this.tunnelled && stream?.localEnded === false) this.connection.session.reset(stream, ERROR.cancel);
   }
@@ -137,7 +150,29 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler, TurnTa
   onReset(cause: ResetCause, code: number, detail: string): void {
     const { handler } = this;
     this.handler = null;
+    this.onClosed();
     handler?.onFailed(this.failureOf(cause, code, detail));
+  }
+
+  /** Its stream is gone. */
+  onClosed(): void {
+    if (this.flushTimer !== null) this.connection.wheel.cancel(this.flushTimer);
+  }
+
+  /** An endpoint whose window stays closed must not hold the stream and what waits in it for ever. */
+  onTimer(): void {
+    const stream = this.stream as Http2Stream;
+    if (stream.queuedBytes < this.unsentBytes) this.watchFlush();
+    else this.connection.session.reset(stream, ERROR.cancel);
+  }
+
+  private watchFlush(): void {
+    const stream = this.stream as Http2Stream;
+    const { config, wheel } = this.connection;
+    if (stream.localEnded || config.idleTimeoutMs === 0) return;
+    this.flushTimer ??= new Timer(this, 0);
+    this.unsentBytes = stream.queuedBytes;
+    wheel.arm(this.flushTimer, config.idleTimeoutMs);
   }
 
   private openStream(head: RequestHead): void {

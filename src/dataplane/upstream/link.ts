@@ -45,6 +45,8 @@ export class Link implements TimerOwner {
   readonly out: SocketOut;
   user: LinkUser | null = null;
   connecting = true;
+  /** Why it could not be made. */
+  failed: Failure | null = null;
   /** When it could be used, as `Clock.nowMs`. */
   readyMs = 0;
   /** Requests that wait for it to be ready; the pool's. */
@@ -92,6 +94,11 @@ export class Link implements TimerOwner {
     return this.socket instanceof TLSSocket ? this.socket.isSessionReused() : null;
   }
 
+  /** The TCP socket; null: it is out of reach under TLS. */
+  get raw(): Socket | null {
+    return this.socket instanceof TLSSocket ? null : this.socket;
+  }
+
   /** Closes at once. */
   destroy(): void {
     this.socket.destroy();
@@ -134,6 +141,7 @@ export class Link implements TimerOwner {
   private fail(why: Failure): void {
     if (!this.connecting) return;
     this.connecting = false;
+    this.failed = why;
     this.wheel.cancel(this.timer);
     this.owner.onConnectFailed(this, why);
   }

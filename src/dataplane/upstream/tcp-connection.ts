@@ -2,7 +2,6 @@
  * A connection to an endpoint on which nothing is spoken here: its bytes belong to one user, and it ends with them. One
  * that nobody took up is closed as an idle one is, our FIN first: decision 0006.
  */
-import { TLSSocket } from 'node:tls';
 import { LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import type { ByteHandler } from '../../message/index.ts';
 import { ByteSocket } from '../transport/index.ts';
@@ -19,10 +18,9 @@ export class TcpUpstreamConnection implements UpstreamConnection, LinkUser, Time
   private readonly timer = new Timer(this, 0);
 
   constructor(wheel: TimerWheel, link: Link) {
-    const { socket } = link;
     this.wheel = wheel;
     this.link = link;
-    this.stream = new ByteSocket(socket, socket instanceof TLSSocket ? null : socket, link.out);
+    this.stream = new ByteSocket(link.socket, link.raw, link.out);
     link.user = this;
   }
 

@@ -4,7 +4,7 @@
  * makes the key or the proof itself.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import type { HeaderList, RequestHead } from '../../message/index.ts';
+import type { HeaderList, RequestHead, ResponseHead } from '../../message/index.ts';
 
 const KEY = 'sec-websocket-key';
 const ACCEPT = 'sec-websocket-accept';
@@ -19,11 +19,22 @@ export function completeRequest(head: RequestHead): string {
   return acceptOf(key);
 }
 
-/** Takes the proof out of an answer; false when it is not the expected one. */
-export function checkAnswer(headers: HeaderList, expected: string): boolean {
+/**
+ * What is wrong with an answer to a request for a tunnel; empty: nothing. `expected`: the proof, which is taken out of it.
+ * A client of HTTP/2 takes 2xx for agreement (RFC 8441 section 5), so one that is none must not reach it.
+ */
+export function answerFault(
+  request: RequestHead,
+  { status, headers }: ResponseHead,
+  expected: string,
+): string {
+  if (request.version !== '2') return '';
+  if (status !== 101)
+    return status < 300 ? `answered ${status} and not 101 to an upgrade to ${request.upgrade}` : '';
+  if (expected === '') return '';
   const proof = headers.get(ACCEPT);
   headers.delete(ACCEPT);
-  return proof === expected;
+  return proof === expected ? '' : '101 with a wrong Sec-WebSocket-Accept';
 }
 
 /** Gives the answer of an HTTP/2 endpoint the proof that an HTTP/1.1 client waits for. */
