@@ -82,7 +82,7 @@ export const SERVICE_ROWS = [
     'upstream_cx_connect_timeout',
     'Connections not established within connectTimeout.',
   ],
-  ['upstreamCxTotal', 'upstream_cx_total', 'Connections opened.'],
+  ['upstreamCxTotal', 'upstream_cx_total', 'Connections begun, those that failed to connect included.'],
   ['upstreamCxHttp1Total', 'upstream_cx_http1_total', 'HTTP/1.1 connections opened.'],
   ['upstreamCxHttp2Total', 'upstream_cx_http2_total', 'HTTP/2 connections opened.'],
   [
@@ -95,7 +95,7 @@ export const SERVICE_ROWS = [
     'http2_keepalive_timeout',
     'HTTP/2 connections closed because a ping was not answered within http2.keepaliveTimeout.',
   ],
-  ['upstreamCxDestroy', 'upstream_cx_destroy', 'Connections closed.'],
+  ['upstreamCxDestroy', 'upstream_cx_destroy', 'Connections closed, those that failed to connect included.'],
   ['upstreamCxDestroyLocal', 'upstream_cx_destroy_local', 'Connections closed by the proxy.'],
   ['upstreamCxDestroyRemote', 'upstream_cx_destroy_remote', 'Connections closed by the endpoint.'],
   [

@@ -33,7 +33,7 @@ test('a status among those expected passes, another one fails', async (t) => {
   }
 });
 
-test('the check names itself, the configured host, and keeps no connection', async (t) => {
+test('the check names itself and the host, by default the service, and keeps no connection', async (t) => {
   const seen: (string | undefined)[][] = [];
   const handler: RequestListener = (request, response) => {
     const { host, connection } = request.headers;
@@ -43,8 +43,10 @@ test('the check names itself, the configured host, and keeps no connection', asy
   const port = await listen(t, createServer(handler));
   await check(target(port, { check: { ...CHECK, host: 'cart.shop' } }));
   await check(target(port));
+  await check(target(port, { service: 'shop/cart' }));
   assert.deepEqual(seen, [
     ['GET', '/healthz', 'cart.shop', 'close', 'outboard-health-check'],
+    ['GET', '/healthz', 'cart', 'close', 'outboard-health-check'],
     ['GET', '/healthz', `127.0.0.1:${port}`, 'close', 'outboard-health-check'],
   ]);
 });

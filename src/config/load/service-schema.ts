@@ -88,7 +88,9 @@ const healthCheck = z.strictObject({
     .describe('Asks grpc.health.v1.Health in place of a GET; SERVING is a success.'),
   host: hostname({ wildcard: false })
     .optional()
-    .describe('Host header, or :authority. Default: the name of the service.'),
+    .describe(
+      'Host header, or :authority. Default: the name of the service, or the address where that name can be no host.',
+    ),
   interval: duration({ min: 100 }).prefault('5s').describe('Between the end of a check and the next one.'),
   timeout: duration({ min: 1 }).prefault('1s').describe('A check without an answer by then has failed.'),
   healthyThreshold: integer({ min: 1, max: 1000 })

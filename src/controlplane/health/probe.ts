@@ -46,10 +46,10 @@ export const probeEndpoint: Probe = async (target, secrets, signal) => {
 };
 
 async function get(socket: Socket, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
-  const { check, tls } = target;
+  const { check } = target;
   const request = {
     scheme: schemeOf(target),
-    authority: check.host ?? tls?.sni ?? addressOf(target),
+    authority: authorityOf(target),
     path: check.path,
     headers: { 'user-agent': USER_AGENT, accept: '*/*' },
   };
@@ -69,8 +69,7 @@ async function askGrpc(socket: Socket, target: ProbeTarget, service: string): Pr
   }
   return checkOverGrpc(socket, {
     scheme: schemeOf(target),
-    // A service may have a name that no authority may have, as namespace/name.
-    authority: check.host ?? (isAuthority(target.service) ? target.service : addressOf(target)),
+    authority: authorityOf(target),
     service,
     timeoutMs: check.timeoutMs,
     userAgent: USER_AGENT,
@@ -80,6 +79,12 @@ async function askGrpc(socket: Socket, target: ProbeTarget, service: string): Pr
 /** As the pools of the data plane tell it. */
 function speaksHttp2({ protocol }: ProbeTarget, socket: Socket): boolean {
   return protocol === 'http2' || protocol === 'grpc' || agreedProtocol(socket) === 'h2';
+}
+
+/** The name of the service as in Envoy; one that no authority may have (namespace/name) gives way to the address. */
+function authorityOf(target: ProbeTarget): string {
+  const { check, service } = target;
+  return check.host ?? (isAuthority(service) ? service : addressOf(target));
 }
 
 function addressOf({ address, port }: ProbeTarget): string {

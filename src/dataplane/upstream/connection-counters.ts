@@ -1,11 +1,16 @@
 /** Envoy's cluster counters that are about connections; those about requests are made from request records. */
 import type { Failure } from '../../base/index.ts';
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
-import type { UpstreamConnection } from './connection.ts';
+import type { CloseCause, UpstreamConnection } from './connection.ts';
+import type { Link } from './link.ts';
+
+/** As Envoy, from the dial on: what fails to connect is counted here, as a failure, and as destroyed. */
+export function countDialled(counters: CounterBlock): void {
+  counters.add(COUNTER.upstreamCxTotal, 1);
+}
 
 export function countConnected(counters: CounterBlock, connection: UpstreamConnection): void {
   const { tlsResumed } = connection.link;
-  counters.add(COUNTER.upstreamCxTotal, 1);
   if (connection.protocol === 'http1') counters.add(COUNTER.upstreamCxHttp1Total, 1);
   if (connection.protocol === 'http2') counters.add(COUNTER.upstreamCxHttp2Total, 1);
   if (tlsResumed === null) return;
@@ -19,9 +24,14 @@ export function countConnectFailure(counters: CounterBlock, why: Failure): void 
   if (why.kind === 'upstream-tls') counters.add(COUNTER.sslConnectionError, 1);
 }
 
-/** `connection` null: it never got so far. */
-export function countClosed(counters: CounterBlock, connection: UpstreamConnection | null): void {
-  const closeCause = connection?.closeCause ?? 'local';
+/** `connection` null: it never got so far; a dial that takes too long is the only one that we end. */
+export function countClosed(
+  counters: CounterBlock,
+  { failed }: Link,
+  connection: UpstreamConnection | null,
+): void {
+  const unmade: CloseCause = failed === null || failed.kind === 'connect-timeout' ? 'local' : 'remote';
+  const closeCause = connection?.closeCause ?? unmade;
   const remote = closeCause === 'remote';
   counters.add(COUNTER.upstreamCxDestroy, 1);
   counters.add(remote ? COUNTER.upstreamCxDestroyRemote : COUNTER.upstreamCxDestroyLocal, 1);

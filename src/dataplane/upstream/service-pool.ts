@@ -33,9 +33,11 @@ interface Waiting {
 
 /** Told of what is counted. */
 export interface PoolObserver {
+  /** A connection is being made. */
+  onDialled(): void;
   onConnected(connection: UpstreamConnection): void;
   onConnectFailed(why: Failure): void;
-  onClosed(connection: UpstreamConnection | null): void;
+  onClosed(link: Link, connection: UpstreamConnection | null): void;
   /** A request waits for a connection. */
   onQueued(): void;
 }
@@ -231,7 +233,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     this.links.delete(link);
     if (connection !== null) this.free.remove(connection);
     this.ledger.connections.release(this.config.slot);
-    this.observer.onClosed(connection);
+    this.observer.onClosed(link, connection);
     if (this.links.size === 0) this.onEmpty?.();
     this.lookElsewhere(link);
   }
@@ -281,6 +283,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     const dialer = this.dialerFor(entry.waiter);
     const link = new Link(this, this.wheel, this.clock, dialer, endpoint, config.connectTimeoutMs);
     link.tcp = tcp;
+    this.observer.onDialled();
     this.links.set(link, null);
     entry.dialled = link;
     link.awaited++;

@@ -9,7 +9,7 @@ import { AVAILABLE, FAILED, GAUGE, type OutlierPolicy, type WorkerLedger } from 
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
 import { compilePicker, type Picker, PickState } from '../balancer/index.ts';
 import { addressOf, Dialer } from '../transport/index.ts';
-import { countClosed, countConnected, countConnectFailure } from './connection-counters.ts';
+import { countClosed, countConnected, countConnectFailure, countDialled } from './connection-counters.ts';
 import { ServicePool } from './service-pool.ts';
 import type { Waiter } from './waiter.ts';
 
@@ -63,9 +63,10 @@ export class UpstreamService {
     this.outlier = outlierPolicy(config);
     this.dialer = new Dialer(config.tls, alpnOf(config), secrets, clock);
     this.pool = new ServicePool(config, ledger, wheel, clock, this.dialer, () => this.dialerForTcp(), {
+      onDialled: () => countDialled(counters),
       onConnected: (connection) => countConnected(counters, connection),
       onConnectFailed: (why) => countConnectFailure(counters, why),
-      onClosed: (connection) => countClosed(counters, connection),
+      onClosed: (link, connection) => countClosed(counters, link, connection),
       onQueued: () => counters.add(COUNTER.upstreamRqPendingTotal, 1),
     });
   }
