@@ -5,11 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
-import { oneService } from '../kit/raw.ts';
 import {
   data,
-  FramePeer,
   frame,
   get,
   goaway,
@@ -26,8 +23,11 @@ import {
   uint32,
   WITH_PRIORITY,
   windowUpdate,
-} from './frames.ts';
+} from '../kit/frames.ts';
+import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
+import { oneService } from '../kit/raw.ts';
 import { assertRecorded, type Backend, backend, besides } from './kit.ts';
+import { FramePeer } from './peer.ts';
 
 /** Frames at a time, and how many times a flooder goes on before the test gives up on its being cut off. */
 const BATCH = 500;

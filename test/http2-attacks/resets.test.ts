@@ -6,13 +6,10 @@
 import assert from 'node:assert/strict';
 import { connect, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { test } from 'node:test';
-import { until, withProxy } from '../kit/proxy.ts';
-import { oneService } from '../kit/raw.ts';
 import {
   data,
   END_HEADERS,
   END_STREAM,
-  FramePeer,
   field,
   frame,
   get,
@@ -24,8 +21,11 @@ import {
   uint32,
   WITH_PRIORITY,
   windowUpdate,
-} from './frames.ts';
+} from '../kit/frames.ts';
+import { until, withProxy } from '../kit/proxy.ts';
+import { oneService } from '../kit/raw.ts';
 import { assertRecorded, backend, besides } from './kit.ts';
+import { FramePeer } from './peer.ts';
 
 /** A burst of what the guard allows at once, and what may be under way when it is used up. */
 const REQUESTS_MAX = 110;

@@ -15,10 +15,10 @@ import {
   HpackDecoder,
   PREFACE,
 } from '../../src/dataplane/codec/http2/index.ts';
+import { blockOf, frame as frameOf, requestFields, uint32 } from '../kit/frames.ts';
 import { ca, closeLater, type Field, fieldOf } from './peers.ts';
-import { blockOf, frameOf, requestFields, uint32 } from './wire.ts';
 
-export { frameOf, requestFields } from './wire.ts';
+export { frame as frameOf, requestFields } from '../kit/frames.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 const KIND = [

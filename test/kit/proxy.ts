@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
+import type { Clock } from '../../src/base/index.ts';
 import type { FromWorker, ToWorker } from '../../src/channel/index.ts';
 import {
   buildSnapshot,
@@ -85,7 +86,7 @@ export async function freePort(): Promise<number> {
 export async function withProxy<T>(
   yaml: string,
   use: (proxy: TestProxy) => Promise<T>,
-  options: { readonly secrets?: SecretSet } = {},
+  options: { readonly secrets?: SecretSet; readonly clock?: Clock } = {},
 ): Promise<T> {
   const ledger = createLedger({ workers: 1, maxServices: 256, maxEndpoints: 1_024 });
   const cells = createMetricCells({ workers: 1, capacity: METRIC_CELLS_CAPACITY });
@@ -153,6 +154,7 @@ export async function withProxy<T>(
       secrets: encodeSecrets(options.secrets ?? NO_SECRETS),
     },
     onMessage,
+    options.clock,
   );
   assert.deepEqual(await ready, [], 'every listener listens');
 

@@ -74,7 +74,11 @@ export class SocketOut implements PassTask {
     if (this.slab === null) return;
     const chunk = this.slab.subarray(0, this.filled);
     this.slab = null;
-    this.send(chunk);
+    // What has to wait must not hold on to a slab for the sake of a few bytes: 64 KiB for each PING that is answered.
+    if (this.filled < LEND_BYTES && this.socket.writableLength > 0) {
+      this.send(Buffer.from(chunk));
+      returnChunk(chunk);
+    } else this.send(chunk);
   }
 
   get belowHighWater(): boolean {

@@ -62,6 +62,8 @@ export class Outgoing implements PassTask {
   private frameBytes = FRAME_BYTES_DEFAULT;
   private readonly waiting: Http2Stream[] = [];
   private scheduled = false;
+  /** Windows were opened, and nothing was sent since. */
+  private pumpDue = false;
   private stopped = false;
   /** The last HEADERS or DATA frame made, while it is still here: the end of its stream becomes a flag of it. -1: none. */
   private lastAt = -1;
@@ -176,19 +178,21 @@ export class Outgoing implements PassTask {
     stream.localEnded = true;
   }
 
-  /** The peer has opened its window for a stream; null: for the connection. False: it is too large now. */
+  /**
+   * The peer has opened its window for a stream; null: for the connection. False: it is too large now. What that lets go
+   * is sent when the pass ends, as one frame a stream: a frame for each update would be smaller and smaller where a
+   * peer gives back every frame as it comes (silly windows, RFC 9293 section 3.8.6.2).
+   */
   opened(stream: Http2Stream | null, increment: number): boolean {
+    this.pumpDue = true;
+    this.flushSoon();
     if (stream === null) {
       this.window += increment;
-      if (this.window > WINDOW_MAX) return false;
-      this.pump();
-      return true;
+      return this.window <= WINDOW_MAX;
     }
     stream.sendWindow += increment;
-    if (stream.sendWindow > WINDOW_MAX) return false;
     this.wait(stream);
-    this.pump();
-    return true;
+    return stream.sendWindow <= WINDOW_MAX;
   }
 
   /** How many DATA frames were sent since the last time. */
@@ -231,6 +235,10 @@ export class Outgoing implements PassTask {
   }
 
   onPassEnd(): void {
+    if (this.pumpDue) {
+      this.pumpDue = false;
+      this.pump();
+    }
     this.scheduled = false;
     this.write();
   }

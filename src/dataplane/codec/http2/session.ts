@@ -289,7 +289,8 @@ export class Http2Session implements FrameSink, DataRules {
       if (why !== '') this.faultOf(stream, ERROR.protocolError, why);
       else if (endStream && block.contentLength > 0)
         this.faultOf(stream, ERROR.protocolError, 'content-length without DATA');
-      else this.owner.onStream(stream, block, endStream);
+      else if (block.tooLarge === '' || this.guard.pay(PRICE.tooLarge))
+        this.owner.onStream(stream, block, endStream);
     }
   }
 
