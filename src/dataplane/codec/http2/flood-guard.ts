@@ -38,7 +38,7 @@ export const PRICE = {
   /** A stream error: we answer with RST_STREAM, and may have opened a stream for it. */
   fault: request(10),
   /** A head over the limits, more than its answer earns: a few bytes make one, by way of the dynamic table. */
-  tooLarge: request(30),
+  tooLarge: request(100),
   /** A stream over the limit that the peer was told, or after GOAWAY. */
   refused: request(5),
 } as const;
