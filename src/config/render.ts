@@ -8,6 +8,7 @@ import { grpcMatchOf } from './grpc-path.ts';
 import type { ListenerTls, UpstreamTls } from './secrets.ts';
 import type {
   FilterConfig,
+  HashKeyConfig,
   ListenerConfig,
   NodeSettings,
   PathModifier,
@@ -203,7 +204,13 @@ function service(config: ServiceConfig): Rendered {
           dnsRefreshRate: formatDuration(dns.refreshMs),
           dnsLookupFamily: dns.lookupFamily,
         }),
-    loadBalancer: config.loadBalancer,
+    loadBalancer: {
+      policy: config.loadBalancer.policy,
+      ...given('consistentHash', config.loadBalancer.consistentHash, ({ key, ...sizes }) => ({
+        ...hashKey(key),
+        ...sizes,
+      })),
+    },
     connectTimeout: formatDuration(config.connectTimeoutMs),
     idleTimeout: formatDuration(config.idleTimeoutMs),
     maxConnectionAge: formatDuration(config.maxConnectionAgeMs),
@@ -244,6 +251,25 @@ function service(config: ServiceConfig): Rendered {
     ...given('tls', config.tls, upstreamTls),
     panicThreshold: config.panicThreshold,
   };
+}
+
+function hashKey(key: HashKeyConfig): Rendered {
+  switch (key.type) {
+    case 'header':
+      return { httpHeaderName: key.name };
+    case 'cookie':
+      return {
+        httpCookie: {
+          name: key.name,
+          ...given('path', key.path, same),
+          ...given('ttl', key.ttlMs, formatDuration),
+        },
+      };
+    case 'query':
+      return { httpQueryParameterName: key.name };
+    default:
+      return { useSourceIp: true };
+  }
 }
 
 function statusRange([low, high]: readonly [number, number]): number | string {

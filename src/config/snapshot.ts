@@ -255,7 +255,7 @@ export interface ServiceConfig {
   readonly endpoints: readonly EndpointConfig[];
   /** The name whose addresses the endpoints are; null: they are listed. For the supervisor and for people. */
   readonly dns: DnsTarget | null;
-  readonly loadBalancer: { readonly policy: 'least-request' | 'round-robin' | 'random' };
+  readonly loadBalancer: LoadBalancerConfig;
   readonly connectTimeoutMs: number;
   /** An idle upstream connection is closed after this. */
   readonly idleTimeoutMs: number;
@@ -270,6 +270,37 @@ export interface ServiceConfig {
   /** Healthy share below which health and ejections are ignored, 0 to 100 (Envoy 50, Istio 0). */
   readonly panicThreshold: number;
 }
+
+export interface LoadBalancerConfig {
+  readonly policy: 'least-request' | 'round-robin' | 'random' | 'ring-hash' | 'maglev';
+  /** Of the last two only. */
+  readonly consistentHash: ConsistentHashConfig | null;
+}
+
+export interface ConsistentHashConfig {
+  readonly key: HashKeyConfig;
+  /** Points on the ring, for all endpoints together. */
+  readonly minimumRingSize: number;
+  readonly maximumRingSize: number;
+  /** Places of Maglev's table, a prime number. */
+  readonly tableSize: number;
+  /** What an endpoint may have of its share of the requests in flight, in percent, at least 100. 0: no bound. */
+  readonly hashBalanceFactor: number;
+}
+
+/** What of a request is hashed. */
+export type HashKeyConfig =
+  /** `name` is in lower case. */
+  | { readonly type: 'header'; readonly name: string }
+  /** `ttlMs` null: a client without the cookie gets none; 0: one for its session. */
+  | {
+      readonly type: 'cookie';
+      readonly name: string;
+      readonly path: string | null;
+      readonly ttlMs: number | null;
+    }
+  | { readonly type: 'query'; readonly name: string }
+  | { readonly type: 'source' };
 
 export interface UpstreamHttp2Config {
   /** Streams opened on one connection; the endpoint's own setting counts where it is lower. */

@@ -1,5 +1,5 @@
 /** A service of endpoints with given weights, and a ledger's view of them that a test sets by hand. */
-import type { ServiceConfig } from '../../src/config/index.ts';
+import type { ConsistentHashConfig, ServiceConfig } from '../../src/config/index.ts';
 import type { EndpointView, Picker, PickState } from '../../src/dataplane/balancer/index.ts';
 import { AVAILABLE, type Availability, NOT_ADMITTED } from '../../src/ledger/index.ts';
 
@@ -10,6 +10,7 @@ export function service(
   policy: ServiceConfig['loadBalancer']['policy'],
   weights: readonly number[],
   panicThreshold = 0,
+  consistentHash: ConsistentHashConfig | null = null,
 ): ServiceConfig {
   return {
     name: 's',
@@ -22,7 +23,7 @@ export function service(
       weight,
       slot: FIRST_SLOT + index,
     })),
-    loadBalancer: { policy },
+    loadBalancer: { policy, consistentHash },
     connectTimeoutMs: 1_000,
     idleTimeoutMs: 60_000,
     maxConnectionAgeMs: 0,

@@ -130,7 +130,7 @@ test('fills in every default', () => {
         protocol: 'auto',
         endpoints: [{ address: 'fd00::1', port: 80, weight: 1 }],
         dns: null,
-        loadBalancer: { policy: 'least-request' },
+        loadBalancer: { policy: 'least-request', consistentHash: null },
         connectTimeoutMs: 1000,
         idleTimeoutMs: 60_000,
         maxConnectionAgeMs: 0,

@@ -78,8 +78,51 @@ const CASES: readonly FaultCase[] = [
   },
   {
     name: 'a policy that is still to come, said plainly',
-    yaml: service('loadBalancer: { policy: ¦maglev }'),
+    yaml: service('loadBalancer: { policy: ¦peak-ewma }'),
     faults: [['loadBalancer.policy', 'one of least-request', 'not supported yet']],
+  },
+  {
+    name: 'consistent hashing of nothing',
+    yaml: service('loadBalancer: ¦{ policy: maglev }'),
+    faults: [['services[0].loadBalancer', 'consistentHash beside policy: maglev', 'httpHeaderName']],
+  },
+  {
+    name: 'a key that nobody looks at',
+    yaml: service('loadBalancer: { policy: ¦random, consistentHash: { useSourceIp: true } }'),
+    faults: [['loadBalancer.policy', 'ring-hash or maglev', 'policy: maglev']],
+  },
+  {
+    name: 'two keys',
+    yaml: service(
+      'loadBalancer: { policy: maglev, consistentHash: ¦{ useSourceIp: true, httpHeaderName: x } }',
+    ),
+    faults: [['loadBalancer.consistentHash', 'one of httpHeaderName', 'keep one']],
+  },
+  {
+    name: 'a table that is no prime number',
+    yaml: service(
+      'loadBalancer: { policy: maglev, consistentHash: { useSourceIp: true, tableSize: ¦65536 } }',
+    ),
+    faults: [['consistentHash.tableSize', 'a prime number', 'the next prime is 65537']],
+  },
+  {
+    name: 'a bound that leaves no room',
+    yaml: service(
+      'loadBalancer: { policy: maglev, consistentHash: { useSourceIp: true, hashBalanceFactor: ¦80 } }',
+    ),
+    faults: [['consistentHash.hashBalanceFactor', '0, or a whole number from 100', '150']],
+  },
+  {
+    name: 'a key of requests for bytes',
+    yaml: `listeners: [{ name: web, address: ":80", protocol: tcp }]
+tcpRoutes: [{ name: r, backendRefs: [{ name: s }] }]
+services:
+  - name: s
+    protocol: tcp
+    endpoints: [{ address: 1.2.3.4:80 }]
+    loadBalancer: { policy: maglev, consistentHash: ¦{ httpHeaderName: x } }
+`,
+    faults: [['loadBalancer.consistentHash', 'useSourceIp', 'bytes have no headers']],
   },
   {
     name: 'a percentage in quotes without its sign',

@@ -93,7 +93,7 @@ export function service(
     slot: 0,
     protocol: 'http',
     endpoints: ports.map((port, i) => ({ address: '127.0.0.1', port, weight: 1, slot: firstSlot + i })),
-    loadBalancer: { policy: 'least-request' },
+    loadBalancer: { policy: 'least-request', consistentHash: null },
     connectTimeoutMs: 1_000,
     idleTimeoutMs: 60_000,
     maxConnectionAgeMs: 0,

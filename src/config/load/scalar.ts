@@ -72,6 +72,18 @@ function notText(value: unknown): Refusal {
   return new Refusal('write a single value here');
 }
 
+/** `true`, or what is the same as leaving it out. */
+export function flag(): Leaf<boolean, boolean> {
+  return leaf<boolean, boolean>({
+    expected: 'true or false',
+    json: { type: 'boolean' },
+    read(value) {
+      if (value === 'true' || value === 'false') return new Refusal(`remove the quotes: ${value}`);
+      return typeof value === 'boolean' ? value : new Refusal(null);
+    },
+  });
+}
+
 export interface IntegerSpec {
   readonly min: number;
   readonly max: number;

@@ -4,7 +4,13 @@
  */
 import type { ConfigDraft, SecretFiles, ServiceDraft } from '../draft.ts';
 import type { ListenerTls, UpstreamTls } from '../secrets.ts';
-import type { ListenerConfig, ListenerProtocol, NodeSettings } from '../snapshot.ts';
+import type {
+  HashKeyConfig,
+  ListenerConfig,
+  ListenerProtocol,
+  LoadBalancerConfig,
+  NodeSettings,
+} from '../snapshot.ts';
 import type { ListenerFields } from './node-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
@@ -126,6 +132,28 @@ const ALPN: Readonly<Record<ListenerProtocol, readonly string[]>> = {
   tcp: [],
 };
 
+function loadBalancer({ policy, consistentHash }: ServiceFields['loadBalancer']): LoadBalancerConfig {
+  if (consistentHash === undefined) return { policy, consistentHash: null };
+  const { httpHeaderName, httpCookie, httpQueryParameterName, useSourceIp: _, ...sizes } = consistentHash;
+  return {
+    policy,
+    consistentHash: { key: hashKey(httpHeaderName, httpCookie, httpQueryParameterName), ...sizes },
+  };
+}
+
+type Hashing = NonNullable<ServiceFields['loadBalancer']['consistentHash']>;
+
+function hashKey(
+  header: Hashing['httpHeaderName'],
+  cookie: Hashing['httpCookie'],
+  query: Hashing['httpQueryParameterName'],
+): HashKeyConfig {
+  if (header !== undefined) return { type: 'header', name: header.toLowerCase() };
+  if (cookie !== undefined)
+    return { type: 'cookie', name: cookie.name, path: cookie.path ?? null, ttlMs: cookie.ttl ?? null };
+  return query === undefined ? { type: 'source' } : { type: 'query', name: query };
+}
+
 export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceDraft {
   const { dns, retryBudget: budget, outlierDetection: outlier, healthCheck: check } = service;
   return {
@@ -145,7 +173,7 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
             refreshMs: service.dnsRefreshRate,
             lookupFamily: service.dnsLookupFamily,
           },
-    loadBalancer: service.loadBalancer,
+    loadBalancer: loadBalancer(service.loadBalancer),
     connectTimeoutMs: service.connectTimeout,
     idleTimeoutMs: service.idleTimeout,
     maxConnectionAgeMs: service.maxConnectionAge,

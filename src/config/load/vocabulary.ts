@@ -56,6 +56,11 @@ export const OTHER_WORDS: Readonly<Record<string, string>> = {
   retriablestatuscodes: 'use codes',
   retryremotelocalities: 'localities are not supported yet',
   lbpolicy: 'use loadBalancer: { policy: least-request }',
+  hashpolicy:
+    'use loadBalancer: { policy: ring-hash, consistentHash: { httpHeaderName: x-user } } of the service',
+  ringhash: 'write minimumRingSize in consistentHash itself, and policy: ring-hash beside it',
+  maglev: 'write tableSize in consistentHash itself, and policy: maglev beside it',
+  sessionaffinity: 'use loadBalancer: { policy: maglev, consistentHash: { httpCookie: { name: session } } }',
   trafficpolicy: 'write connectTimeout, circuitBreaker, outlierDetection and tls in the service itself',
   connectionpool: 'use circuitBreaker: { maxConnections, maxPendingRequests, maxRequests }',
   circuitbreakers: 'use circuitBreaker',

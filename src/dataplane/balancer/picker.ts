@@ -10,6 +10,7 @@
 import type { ServiceConfig } from '../../config/index.ts';
 import { AVAILABLE, type EndpointTable, NOT_ADMITTED } from '../../ledger/index.ts';
 import type { Schedule } from './schedule.ts';
+import { high, low, xxHash64 } from './xxhash64.ts';
 
 /** What the balancer asks of the ledger, by an endpoint's slot. */
 export type EndpointView = Pick<EndpointTable, 'availability' | 'admit' | 'admitInPanic' | 'active'>;
@@ -30,6 +31,9 @@ export class PickState {
   /** @internal The schedule of unequal weights, and the picker it was made for. */
   schedule: Schedule | null = null;
   /** @internal */ scheduled: Picker | null = null;
+  /** @internal Halves of the hash that a hashing policy goes by. */
+  hashHigh = 0;
+  /** @internal */ hashLow = 0;
   /** @internal When the healthy endpoints were last counted, of which picker, with what result. */
   countedMs = 0;
   /** @internal */ counted: Picker | null = null;
@@ -39,6 +43,19 @@ export class PickState {
   constructor(view: EndpointView, random: () => number) {
     this.view = view;
     this.random = random;
+  }
+
+  /** What the next pick of a hashing policy goes by; null: nothing, so it is as good as random. */
+  hashBy(key: string | null): void {
+    if (key === null) {
+      this.hashHigh = Math.floor(this.random() * 2 ** 32);
+      this.hashLow = Math.floor(this.random() * 2 ** 32);
+      return;
+    }
+    const bytes = Buffer.from(key, 'latin1');
+    xxHash64(bytes, bytes.length);
+    this.hashHigh = high;
+    this.hashLow = low;
   }
 }
 
@@ -115,7 +132,7 @@ export abstract class PolicyPicker implements Picker {
   }
 
   /** One of the positions that fit, each by its share, in one pass (a reservoir of one). */
-  private walk(fit: number, state: PickState): number {
+  protected walk(fit: number, state: PickState): number {
     let chosen = -1;
     let sum = 0;
     for (let position = 0; position < this.size; position++) {

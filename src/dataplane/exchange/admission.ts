@@ -9,7 +9,12 @@ export type Admission =
   | { readonly picked: null; readonly failure: Failure };
 
 /** Takes both, or neither. `tried`: endpoints to avoid, by index. A limit that decides is written to the record. */
-export function admit(service: UpstreamService, tried: readonly number[], record: RequestRecord): Admission {
+export function admit(
+  service: UpstreamService,
+  tried: readonly number[],
+  hashKey: string | null,
+  record: RequestRecord,
+): Admission {
   if (service.removed) {
     return refused(failure('no-service', `${record.service} was removed while a retry waited`));
   }
@@ -17,7 +22,7 @@ export function admit(service: UpstreamService, tried: readonly number[], record
     noteBreaker(record, service, 'requests');
     return refused(BREAKER_LIMITS.requests.failure);
   }
-  const picked = service.pick(tried);
+  const picked = service.pick(tried, hashKey);
   if (picked !== null) return { picked, failure: null };
   service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
   service.releaseRequest(service.config.slot);

@@ -34,6 +34,7 @@ import {
 import type { BackendChoice, CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { admit, noteBreaker, noteLimit } from './admission.ts';
+import { type Affinity, affinityOf } from './affinity.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import { beginAttempt } from './begin-attempt.ts';
 import { beginRecord } from './begin-record.ts';
@@ -69,6 +70,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
   private body: RequestBody | null = null;
   private attempt: Attempt | null = null;
   private retries: RetryPlan | null = null;
+  private affinity: Affinity | null = null;
   private answerBegun = false;
   /** From the answer on that agrees to a protocol switch: no other timeout holds any more. */
   private tunnel: TunnelLimits | null = null;
@@ -115,6 +117,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
     if (trustedHops > 0) record.clientAddress = clientAddress(head.headers, this.stream.facts, trustedHops);
     prepareRequest(head, path, rule, backend, this.stream.facts, this.listener);
     record.forwardedFor = head.headers.get(H['x-forwarded-for']) ?? '';
+    this.affinity = affinityOf(service, head, record, this.context.random);
     const { retry, timeouts } = rule.attached;
     this.timeouts = record.grpc ? grpcTimeouts(timeouts, head.headers) : timeouts.http;
     if (this.timeouts.fromStart) this.startRequestTimer(this.timeouts);
@@ -196,6 +199,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
     if (head.body === 'tunnel') this.becomeTunnel();
     this.body?.giveUpReplay();
     prepareResponse(head, rule as CompiledRule<RulePolicy>, this.backend as BackendChoice, record.requestId);
+    this.affinity?.tell(head);
     this.stream.sendHead(head);
   }
 
@@ -250,7 +254,12 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
     const retries = this.retries as RetryPlan;
     const timeouts = this.timeouts as Timeouts;
     const avoided = rule.attached.retry.config.hostSelectionAttempts > 0 ? retries.tried : [];
-    const { picked, failure: refused } = admit(service, avoided, record);
+    const { picked, failure: refused } = admit(
+      service,
+      avoided,
+      this.affinity === null ? null : this.affinity.key,
+      record,
+    );
     if (picked === null) {
       retries.drop(service.config.slot);
       this.fail(refused);

@@ -183,7 +183,7 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
       this.fail(otherwise);
       return;
     }
-    const picked = service.removed ? null : service.pick(tried);
+    const picked = service.removed ? null : service.pick(tried, this.record.facts.remoteAddress);
     if (picked === null || tried.includes(picked.index)) {
       if (picked !== null) {
         service.report(picked, 'abandoned');

@@ -5,6 +5,7 @@ export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
 export { grpcTimeouts, writeGrpcTimeout } from './grpc-deadline.ts';
 export { asGrpcReply, grpcReply } from './grpc-reply.ts';
 export { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
+export { affinityCookie, hashKeyOf } from './hash-key.ts';
 export { isIdempotent } from './idempotency.ts';
 export { type LocalReply, localReply } from './local-reply.ts';
 export {

@@ -155,9 +155,13 @@ export class UpstreamService {
     this.ledger.gauges.release(slot, GAUGE.retries);
   }
 
-  /** Picks and admits an endpoint, other than those in `tried` if possible; null: none may be used. */
-  pick(tried: readonly number[]): PickedEndpoint | null {
+  /**
+   * Picks and admits an endpoint, other than those in `tried` if possible; null: none may be used. `hashKey`: what a hashing
+   * policy looks at; null: the request has none, and goes anywhere.
+   */
+  pick(tried: readonly number[], hashKey: string | null): PickedEndpoint | null {
     const { pickState } = this;
+    if (this.config.loadBalancer.consistentHash !== null) pickState.hashBy(hashKey);
     const index = this.picker.pick(pickState, this.clock.nowMs(), tried);
     if (pickState.panic) this.counters.add(COUNTER.lbHealthyPanic, 1);
     if (index < 0) return null;
@@ -172,6 +176,7 @@ export class UpstreamService {
     const { endpoints } = this.ledger;
     return (
       index >= 0 &&
+      this.config.loadBalancer.consistentHash === null &&
       !tried.includes(index) &&
       endpoints.availability(slot, this.clock.nowMs()) === AVAILABLE.yes
     );
