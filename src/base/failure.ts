@@ -241,6 +241,13 @@ export const FAILURE_KINDS = {
     retry: 'no',
     cure: 'the endpoint reset the TCP connection; see its own log',
   },
+  'fault-injected': {
+    flag: 'FI',
+    status: 503,
+    origin: 'proxy',
+    retry: 'no',
+    cure: 'the rule has a fault section that asks for this; remove it when the experiment is over',
+  },
   'per-try-timeout': {
     flag: 'UT',
     status: 504,

@@ -7,6 +7,7 @@ import { formatDuration } from '../base/index.ts';
 import { grpcMatchOf } from './grpc-path.ts';
 import type { ListenerTls, UpstreamTls } from './secrets.ts';
 import type {
+  FaultConfig,
   FilterConfig,
   HashKeyConfig,
   ListenerConfig,
@@ -110,6 +111,21 @@ function rule(config: RuleConfig): Rendered {
     })),
     timeouts: timeouts(config.timeouts),
     retry: retry(config.retry),
+    ...given('fault', config.fault, fault),
+  };
+}
+
+function fault({ delay, abort }: FaultConfig): Rendered {
+  return {
+    ...given('delay', delay, ({ percent, delayMs }) => ({
+      percentage: percent,
+      fixedDelay: formatDuration(delayMs),
+    })),
+    ...given('abort', abort, ({ percent, status, grpcStatus }) => ({
+      percentage: percent,
+      httpStatus: status,
+      ...given('grpcStatus', grpcStatus, same),
+    })),
   };
 }
 

@@ -100,6 +100,19 @@ export interface RuleConfig {
   readonly timeouts: TimeoutsConfig;
   /** A rule that states none has Outboard's defaults: only what is provably unsent or idempotent. */
   readonly retry: RetryConfig;
+  /** Null: nothing is done to its requests. */
+  readonly fault: FaultConfig | null;
+}
+
+/** What is done to some requests on purpose, to see what becomes of it. */
+export interface FaultConfig {
+  readonly delay: { readonly percent: number; readonly delayMs: number } | null;
+  readonly abort: {
+    readonly percent: number;
+    readonly status: number;
+    /** For gRPC calls; null: the one that `status` maps to. */
+    readonly grpcStatus: number | null;
+  } | null;
 }
 
 /** 0: off. */

@@ -204,6 +204,8 @@ export const LISTENER_ROWS = [
     'envoy_http_downstream_cx_upgrades_total',
     'Connections that were upgraded (WebSocket).',
   ],
+  ['faultDelaysInjected', 'envoy_http_fault_delays_injected', 'Requests held up on purpose.'],
+  ['faultAbortsInjected', 'envoy_http_fault_aborts_injected', 'Requests answered with a fault on purpose.'],
   ['downstreamCxHttp1Total', 'envoy_http_downstream_cx_http1_total', 'HTTP/1 connections.'],
   ['downstreamCxHttp2Total', 'envoy_http_downstream_cx_http2_total', 'HTTP/2 connections.'],
   ['http2RxReset', 'envoy_http2_rx_reset', 'Streams that clients reset.'],

@@ -39,7 +39,9 @@ export function countDownstream(counters: CounterBlock, record: RequestRecord): 
     const cls = (record.status / 100) | 0;
     if (cls >= 1 && cls <= 5) counters.add(LISTENER_COUNTER.downstreamRq1xx + cls - 1, 1);
   }
+  if (record.injectedDelayMs > 0) counters.add(LISTENER_COUNTER.faultDelaysInjected, 1);
   if (failure === null) return;
+  if (failure.kind === 'fault-injected') counters.add(LISTENER_COUNTER.faultAbortsInjected, 1);
   if (failure.flag === 'DPE') counters.add(LISTENER_COUNTER.downstreamCxProtocolError, 1);
   else if (failure.kind === 'downstream-gone') counters.add(LISTENER_COUNTER.downstreamRqRxReset, 1);
 }

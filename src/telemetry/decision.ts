@@ -14,8 +14,9 @@ import { isServerError } from './server-error.ts';
  * `refused`: this proxy answered without an endpoint (breaker, no route, bad request).
  * `failed`: an endpoint or the client failed, or a timeout passed. `upstream-error`: an endpoint answered 5xx,
  * or a gRPC call with an error of the server's, and that answer was passed on. `recovered`: a retry succeeded.
+ * `delayed`: it was held up on purpose, and all went well.
  */
-export type Verdict = 'refused' | 'failed' | 'upstream-error' | 'recovered';
+export type Verdict = 'refused' | 'failed' | 'upstream-error' | 'recovered' | 'delayed';
 
 export interface Decision {
   readonly requestId: string;
@@ -82,6 +83,7 @@ export function needsDecision(record: RequestRecord): boolean {
     record.failure !== null ||
     record.attempts.length > 1 ||
     record.retryRefused !== '' ||
+    record.injectedDelayMs > 0 ||
     isServerError(record.status, record.grpcStatus)
   );
 }
@@ -122,7 +124,9 @@ function verdictOf(record: RequestRecord): Verdict {
   }
   if (isServerError(record.status, record.grpcStatus))
     return record.attempts.length === 0 ? 'refused' : 'upstream-error';
-  return 'recovered';
+  return record.attempts.length > 1 || record.retryRefused !== '' || record.injectedDelayMs === 0
+    ? 'recovered'
+    : 'delayed';
 }
 
 function attemptOf(attempt: AttemptRecord, index: number): AttemptDecision {

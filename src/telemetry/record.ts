@@ -48,6 +48,8 @@ export class RequestRecord {
   limit = '';
   limitValue = -1;
   observedValue = -1;
+  /** Held up on purpose so long, in ms; 0: not. */
+  injectedDelayMs = 0;
   requestBytes = 0;
   responseBytes = 0;
   /** Whole request received; -1: not yet. */

@@ -125,6 +125,16 @@ services:
     faults: [['loadBalancer.consistentHash', 'useSourceIp', 'bytes have no headers']],
   },
   {
+    name: 'a fault that does nothing',
+    yaml: rule('fault: ¦{}'),
+    faults: [['rules[0].fault', 'delay or abort', 'fixedDelay']],
+  },
+  {
+    name: 'a delay longer than anybody waits',
+    yaml: rule('fault: { delay: { fixedDelay: ¦1h } }'),
+    faults: [['fault.delay.fixedDelay', 'duration', '']],
+  },
+  {
     name: 'a percentage in quotes without its sign',
     yaml: service('panicThreshold: ¦"20"'),
     faults: [['services[0].panicThreshold', 'a percentage', 'write 20%']],

@@ -100,6 +100,25 @@ function checkRule(rule: RuleFields, path: Path, targets: RouteTargets, context:
       cure: "one attempt can't take longer than the whole request; raise request, which counts retries in",
     });
   checkRetry(rule, path, targets, context);
+  checkFault(rule, [...path, 'fault'], context);
+}
+
+function checkFault({ fault, filters }: RuleFields, path: Path, context: CheckContext): void {
+  if (fault === undefined) return;
+  if (fault.delay === undefined && fault.abort === undefined)
+    context.faultIfWhole({
+      path,
+      expected: 'delay or abort',
+      found: 'neither',
+      cure: 'write delay: { percentage: 10, fixedDelay: 2s }, or remove it',
+    });
+  const answers = filters.find((f) => f.type === 'RequestRedirect' || f.type === 'DirectResponse');
+  if (answers !== undefined)
+    context.fault({
+      path,
+      expected: `no fault beside a filter of type ${answers.type}`,
+      cure: 'the filter answers already; remove one of the two',
+    });
 }
 
 /** For gRPC the request has no timeout by default. */

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { formatDuration, LIMITS } from '../../base/index.ts';
 import { filtersSchema } from './filter-schema.ts';
-import { duration } from './measures.ts';
+import { duration, percent } from './measures.ts';
 import { anyText, choice, headerName, headerValue, hostname, method, objectName } from './names.ts';
 import { integer } from './scalar.ts';
 
@@ -142,6 +142,28 @@ const retry = z.strictObject({
     .describe('Picks repeated to find an endpoint that this request has not tried.'),
 });
 
+const fault = z.strictObject({
+  delay: z
+    .strictObject({
+      percentage: percent().prefault(100).describe('Of the requests of the rule.'),
+      fixedDelay: duration({ min: 1, max: 300_000 }).describe(
+        'Before the request is sent on. No timeout counts it.',
+      ),
+    })
+    .optional()
+    .describe('Holds requests up.'),
+  abort: z
+    .strictObject({
+      percentage: percent().prefault(100).describe('Of the requests of the rule, delayed ones included.'),
+      httpStatus: integer({ min: 200, max: 599 }).prefault(503).describe('Status of the answer.'),
+      grpcStatus: integer({ min: 1, max: 16 })
+        .optional()
+        .describe('To gRPC calls. Default: the status that httpStatus maps to.'),
+    })
+    .optional()
+    .describe('Answers requests, and asks no backend.'),
+});
+
 const backendRef = z.strictObject({
   name: objectName().describe('A service.'),
   weight: integer({ min: 0, max: 1_000_000 }).prefault(1).describe('Share of the requests; 0: none.'),
@@ -169,6 +191,7 @@ const rule = z.strictObject({
     .prefault({})
     .describe("Gateway API's HTTPRouteTimeouts."),
   retry: retry.prefault({}).describe('When a request is sent again.'),
+  fault: fault.optional().describe("Faults on purpose: Istio's HTTPFaultInjection."),
 });
 
 export const routeSchema = z.strictObject({

@@ -3,6 +3,7 @@ import { LIMITS } from '../../base/index.ts';
 import type { ConfigDraft } from '../draft.ts';
 import { grpcPath } from '../grpc-path.ts';
 import type {
+  FaultConfig,
   FilterConfig,
   HeaderModifier,
   MatchConfig,
@@ -36,6 +37,7 @@ export function routeDraft(route: RouteFields): RouteConfig {
         grpcRequestMs: rule.timeouts.request ?? 0,
       },
       retry: retryDraft(rule.retry),
+      fault: faultDraft(rule.fault),
     })),
   };
 }
@@ -111,6 +113,18 @@ function retryDraft(retry: RuleFields['retry']): RetryConfig {
     resetMaxMs: retry.maxResetInterval,
     replayBytes: retry.replayBytes,
     hostSelectionAttempts: retry.hostSelectionAttempts,
+  };
+}
+
+function faultDraft(fault: RuleFields['fault']): FaultConfig | null {
+  if (fault === undefined) return null;
+  const { delay, abort } = fault;
+  return {
+    delay: delay === undefined ? null : { percent: delay.percentage, delayMs: delay.fixedDelay },
+    abort:
+      abort === undefined
+        ? null
+        : { percent: abort.percentage, status: abort.httpStatus, grpcStatus: abort.grpcStatus ?? null },
   };
 }
 

@@ -3,6 +3,7 @@ import { type Failure, failure } from '../../base/index.ts';
 import { COUNTER, type RequestRecord } from '../../telemetry/index.ts';
 import { BREAKER_LIMITS, type BreakerGauge } from '../policy/index.ts';
 import { noEndpoint, type PickedEndpoint, type UpstreamService } from '../upstream/index.ts';
+import type { Affinity } from './affinity.ts';
 
 export type Admission =
   | { readonly picked: PickedEndpoint; readonly failure: null }
@@ -12,7 +13,7 @@ export type Admission =
 export function admit(
   service: UpstreamService,
   tried: readonly number[],
-  hashKey: string | null,
+  affinity: Affinity | null,
   record: RequestRecord,
 ): Admission {
   if (service.removed) {
@@ -22,7 +23,7 @@ export function admit(
     noteBreaker(record, service, 'requests');
     return refused(BREAKER_LIMITS.requests.failure);
   }
-  const picked = service.pick(tried, hashKey);
+  const picked = service.pick(tried, affinity === null ? null : affinity.key);
   if (picked !== null) return { picked, failure: null };
   service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
   service.releaseRequest(service.config.slot);

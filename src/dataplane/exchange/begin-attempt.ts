@@ -1,32 +1,60 @@
-/** The first lines of an attempt's record, and what its head says besides the request's own fields. */
-import { H, type HeaderList } from '../../message/index.ts';
+/** An attempt in the making: the first lines of its record, and what its head says besides the request's own fields. */
+import { H, type RequestHead } from '../../message/index.ts';
 import { AttemptRecord, type RequestRecord } from '../../telemetry/index.ts';
-import { type Timeouts, writeGrpcTimeout } from '../policy/index.ts';
+import { attemptTimeoutMs, type Timeouts, writeGrpcTimeout } from '../policy/index.ts';
+import type { PickedEndpoint, UpstreamService } from '../upstream/index.ts';
+import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { ExchangeContext } from './context.ts';
+import type { RequestBody } from './request-body.ts';
 import type { RetryPlan } from './retry-plan.ts';
 
+/** What an attempt is made for. */
+export interface Attempted {
+  readonly head: RequestHead;
+  readonly body: RequestBody;
+  readonly record: RequestRecord;
+  readonly retries: RetryPlan;
+  readonly timeouts: Timeouts;
+  /** Of the request's timeout, in ms. */
+  readonly elapsedMs: number;
+}
+
 /**
- * Adds the coming attempt to `record`, and tells its endpoint, by `headers`, which attempt it is, its trace and how much
- * time it has. `elapsedMs`: of the request's timeout.
+ * Adds the coming attempt to the record, and tells its endpoint, by the head, which attempt it is, its trace and how much time
+ * it has. The attempt is to be started.
  */
 export function beginAttempt(
+  owner: AttemptOwner,
   context: ExchangeContext,
-  record: RequestRecord,
-  retries: RetryPlan,
-  endpoint: string,
-  headers: HeaderList,
-  timeouts: Timeouts,
-  elapsedMs: number,
-): AttemptRecord {
-  const attempt = new AttemptRecord(record.service, context.clock.nowMs(), retries.waitMs, retries.reason);
-  attempt.backoffFromAnswer = retries.waitFromAnswer;
-  attempt.endpoint = endpoint;
-  record.attempts.push(attempt);
+  service: UpstreamService,
+  picked: PickedEndpoint,
+  { head, body, record, retries, timeouts, elapsedMs }: Attempted,
+): Attempt {
+  const { clock, recorder, wheel } = context;
+  const { headers } = head;
+  const made = new AttemptRecord(record.service, clock.nowMs(), retries.waitMs, retries.reason);
+  made.backoffFromAnswer = retries.waitFromAnswer;
+  made.endpoint = picked.address;
+  record.attempts.push(made);
   headers.setClean(H['x-envoy-attempt-count'], String(record.attempts.length));
   if (record.trace !== null) {
-    attempt.spanId = context.recorder.attemptSpanId(record.trace);
-    context.recorder.writeTrace(headers, record.trace, attempt.spanId);
+    made.spanId = recorder.attemptSpanId(record.trace);
+    recorder.writeTrace(headers, record.trace, made.spanId);
   }
   if (record.grpc) writeGrpcTimeout(headers, timeouts, elapsedMs);
-  return attempt;
+  body.rewind();
+  if (!retries.allowsAfter(record.attempts.length)) body.giveUpReplay();
+  return new Attempt(
+    owner,
+    service,
+    picked,
+    retries.tried,
+    retries.takeUnit(),
+    made,
+    head,
+    body,
+    wheel,
+    clock,
+    attemptTimeoutMs(timeouts, elapsedMs),
+  );
 }

@@ -22,9 +22,9 @@ import {
   afterFailure,
   afterHead,
   asGrpcReply,
-  attemptTimeoutMs,
   clientAddress,
   countedMs,
+  drawFault,
   grpcTimeouts,
   type RetryDecision,
   remainingMs,
@@ -35,11 +35,12 @@ import type { BackendChoice, CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { admit, noteBreaker, noteLimit } from './admission.ts';
 import { type Affinity, affinityOf } from './affinity.ts';
-import { Attempt, type AttemptOwner } from './attempt.ts';
+import type { Attempt, AttemptOwner } from './attempt.ts';
 import { beginAttempt } from './begin-attempt.ts';
 import { beginRecord } from './begin-record.ts';
 import { choose } from './choose.ts';
 import type { ExchangeContext, RulePolicy } from './context.ts';
+import { FaultInjection, type FaultOwner } from './fault-injection.ts';
 import { noteGrpcEnd, noteGrpcHead } from './grpc-status.ts';
 import { answerFor, type OwnAnswer, sendAnswer } from './local-answer.ts';
 import { stoodStill, timedOut } from './out-of-time.ts';
@@ -52,7 +53,7 @@ const REQUEST_TIMEOUT = 1;
 const IDLE_TIMEOUT = 2;
 const BACKOFF = 3;
 
-export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, TimerOwner {
+export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, FaultOwner, TimerOwner {
   private readonly context: ExchangeContext;
   private readonly listener: ListenerConfig;
   private readonly head: RequestHead;
@@ -71,6 +72,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
   private attempt: Attempt | null = null;
   private retries: RetryPlan | null = null;
   private affinity: Affinity | null = null;
+  private fault: FaultInjection | null = null;
   private answerBegun = false;
   /** From the answer on that agrees to a protocol switch: no other timeout holds any more. */
   private tunnel: TunnelLimits | null = null;
@@ -123,9 +125,12 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
     if (this.timeouts.fromStart) this.startRequestTimer(this.timeouts);
     this.retries = new RetryPlan(retry, service);
     this.body = new RequestBody(retry.config.attempts > 0 ? retry.config.replayBytes : 0);
+    const fault = drawFault(rule.attached.fault, this.context.random);
+    if (fault !== null) this.fault = new FaultInjection(this, fault, record, this.context);
     if (head.body === 'none' || head.body === 'tunnel') this.requestComplete(null);
     service.recordRequest();
-    this.startAttempt();
+    if (this.fault === null) this.startAttempt();
+    else if (!this.fault.holds) this.afterFault(this.fault);
   }
 
   // The client's side.
@@ -238,6 +243,12 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
     this.giveUp(why);
   }
 
+  onDelayOver(): void {
+    const timeouts = this.timeouts as Timeouts;
+    if (!timeouts.fromStart && this.record.requestEndMs >= 0) this.startRequestTimer(timeouts);
+    this.afterFault(this.fault as FaultInjection);
+  }
+
   onTimer(tag: number): void {
     if (tag === BACKOFF) this.startAttempt();
     else if (tag === REQUEST_TIMEOUT) this.giveUp(timedOut(this.timeouts as Timeouts, this.record));
@@ -246,45 +257,30 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
 
   // Attempts and retries.
 
+  private afterFault(fault: FaultInjection): void {
+    const reply = fault.abort(this.accept);
+    if (reply === null) this.startAttempt();
+    else this.answer(reply);
+  }
+
   private startAttempt(): void {
-    const { context, record } = this;
+    const { context, record, head } = this;
     const service = this.service as UpstreamService;
     const rule = this.rule as CompiledRule<RulePolicy>;
     const body = this.body as RequestBody;
     const retries = this.retries as RetryPlan;
     const timeouts = this.timeouts as Timeouts;
     const avoided = rule.attached.retry.config.hostSelectionAttempts > 0 ? retries.tried : [];
-    const { picked, failure: refused } = admit(
-      service,
-      avoided,
-      this.affinity === null ? null : this.affinity.key,
-      record,
-    );
+    const { picked, failure: refused } = admit(service, avoided, this.affinity, record);
     if (picked === null) {
       retries.drop(service.config.slot);
       this.fail(refused);
       return;
     }
     const elapsedMs = this.elapsedMs();
-    const { headers } = this.head;
-    const made = beginAttempt(context, record, retries, picked.address, headers, timeouts, elapsedMs);
-    body.rewind();
-    if (!retries.allowsAfter(record.attempts.length)) body.giveUpReplay();
-    const attempt = new Attempt(
-      this,
-      service,
-      picked,
-      retries.tried,
-      retries.takeUnit(),
-      made,
-      this.head,
-      body,
-      context.wheel,
-      context.clock,
-      attemptTimeoutMs(timeouts, elapsedMs),
-    );
-    this.attempt = attempt;
-    attempt.start();
+    const attempted = { head, body, record, retries, timeouts, elapsedMs };
+    this.attempt = beginAttempt(this, context, service, picked, attempted);
+    this.attempt.start();
   }
 
   /** Arranges the attempt after `last`; false when something forbids it, which the record then says. */
@@ -310,7 +306,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
     const timeouts = this.timeouts as Timeouts;
     this.body?.end(trailers);
     this.record.requestEndMs = this.context.clock.nowMs();
-    if (!timeouts.fromStart) this.startRequestTimer(timeouts);
+    if (!timeouts.fromStart && this.fault?.holds !== true) this.startRequestTimer(timeouts);
   }
 
   private startRequestTimer({ requestMs }: Timeouts): void {
@@ -320,7 +316,8 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
   /** Milliseconds that count against the request timeout. */
   private elapsedMs(): number {
     const { startMs, requestEndMs } = this.record;
-    return countedMs(this.timeouts as Timeouts, startMs, requestEndMs, this.context.clock.nowMs());
+    const nowMs = this.context.clock.nowMs() - (this.fault?.uncountedMs ?? 0);
+    return countedMs(this.timeouts as Timeouts, startMs, requestEndMs, nowMs);
   }
 
   private bodyTooLarge(bytes: number): boolean {
@@ -388,6 +385,7 @@ export class Exchange implements DownstreamHandler, AttemptOwner, TunnelOwner, T
     context.wheel.cancel(this.requestTimer);
     context.wheel.cancel(this.idleTimer);
     this.tunnel?.end();
+    this.fault?.end();
     if (this.backoffTimer !== null) context.wheel.cancel(this.backoffTimer);
     this.retries?.drop(record.serviceSlot);
     this.attempt = null;
