@@ -44,8 +44,22 @@ const ATTACKS: Readonly<Record<string, (i: number) => Buffer>> = {
   'a hundred answers of 1 GB, not read': (i) => (i < 100 ? get(2 * i + 1, '/big') : Buffer.alloc(0)),
 };
 
+/** What as many connections cost without an attack: the measure for all others, where proxy and attacker share processors. */
+const HONEST = 'no attack, a connection per request';
+
+async function askHonestly(port: number): Promise<void> {
+  for (let connections = 1; ; connections++) {
+    const peer = await FramePeer.connect(port);
+    peer.send(get(1));
+    await until(() => peer.ended(1), 'an answer');
+    peer.destroy();
+    parentPort?.postMessage(connections);
+  }
+}
+
 /** In a thread: one connection after the other, until the thread is ended. */
 async function attack(name: string, port: number): Promise<void> {
+  if (name === HONEST) await askHonestly(port);
   const step = ATTACKS[name] as (i: number) => Buffer;
   for (let connections = 1; ; connections++) {
     const peer = await FramePeer.connect(port, INITIAL_WINDOW, 0);
@@ -95,7 +109,7 @@ async function main(): Promise<void> {
     console.log(`${'milliseconds'.padEnd(38)}     p50     p99     max  answers  attackers`);
     await measure(port, 1);
     show('alone', await measure(port, seconds), 0);
-    for (const name of Object.keys(ATTACKS)) {
+    for (const name of [HONEST, ...Object.keys(ATTACKS)]) {
       const thread = new Worker(new URL(import.meta.url), { workerData: { name, port } });
       let connections = 0;
       thread.on('message', (count: number) => {
