@@ -104,8 +104,7 @@ const ATTACKS: readonly Attack[] = [
           Buffer.alloc(1_000, 0x80 | 62),
         ]),
       ),
-    goaway: '',
-    reset: 'PROTOCOL_ERROR',
+    goaway: 'ENHANCE_YOUR_CALM',
     detail: /more than \d+ bytes out of the dynamic table/,
   },
   {

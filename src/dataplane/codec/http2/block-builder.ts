@@ -29,7 +29,7 @@ export interface HeaderLimits {
  * What one block may take out of the dynamic table. A list that names each entry once stays below the table's size; one
  * byte that repeats a large entry over and over (HPACK bomb, CVE-2026-47774) would be sixty thousand bytes here.
  */
-const COPIED_BYTES_MAX = 2 * HEADER_TABLE_DEFAULT;
+export const COPIED_BYTES_MAX = 2 * HEADER_TABLE_DEFAULT;
 const FIRST_BYTES = 4 * 1024;
 /** The four bytes that are no part of name or value, and what a decoder may write beyond its text. */
 const SLACK = 16;
@@ -125,11 +125,10 @@ export class BlockBuilder {
       this.known[id - PSEUDO] = STATIC_VALUES[index] as string;
   }
 
-  /** So many bytes of the next line come out of the dynamic table. */
-  noteCopied(bytes: number): void {
+  /** So many bytes of the next line come out of the dynamic table. False: the block is a bomb. */
+  noteCopied(bytes: number): boolean {
     this.copiedBytes += bytes;
-    if (this.copiedBytes > COPIED_BYTES_MAX && this.tooLarge === '')
-      this.tooLarge = `more than ${COPIED_BYTES_MAX} bytes out of the dynamic table`;
+    return this.copiedBytes <= COPIED_BYTES_MAX;
   }
 
   /** Adds a line from elsewhere. */

@@ -2,13 +2,15 @@
  * HPACK decoder (RFC 7541). One pass from a block's bytes to what a HeaderList is made of: lines are put together in
  * one buffer, straight from the tables or the Huffman code, and become one string at the end.
  *
- * A fault of HPACK ends the connection: the tables of the two sides differ from then on. A block over the limits does not:
+ * A fault of HPACK ends the connection: the tables of the two sides differ from then on. So does a bomb (HPACK bomb, CVE-2016-6581), which no
+ * peer sends by mistake. A block over the limits does not:
  * it is read to its end for the sake of the table, fields beyond the limit cost about 10 ns each and no memory, and the
  * block says that it is too large. Whether the fields make sense is `field-rules.ts`'s affair.
  */
 import { nameIdOfBytes } from '../../../message/index.ts';
-import { BlockBuilder, type HeaderLimits, scratch } from './block-builder.ts';
+import { BlockBuilder, COPIED_BYTES_MAX, type HeaderLimits, scratch } from './block-builder.ts';
 import { BlockCache } from './block-cache.ts';
+import { ERROR, type ErrorCode } from './codes.ts';
 import { DecoderTable } from './decoder-table.ts';
 import { isPath, isRequest } from './field-rules.ts';
 import type { HeaderBlock } from './header-block.ts';
@@ -26,6 +28,8 @@ import {
 export class HpackDecoder {
   /** Why `decode` returned null. */
   error = '';
+  /** What the connection ends with then. */
+  code: ErrorCode = ERROR.compressionError;
   private readonly table: DecoderTable;
   private readonly block: BlockBuilder;
   private readonly cache = new BlockCache();
@@ -86,7 +90,7 @@ export class HpackDecoder {
           const { table } = this;
           if (!table.find(index - STATIC_COUNT - 1)) return this.fail(`no entry ${index}`);
           const { nameLength, valueLength } = table;
-          block.noteCopied(nameLength + valueLength);
+          if (!block.noteCopied(nameLength + valueLength)) return this.fail(this.bomb());
           block.addLine(table.lines, table.start, nameLength, valueLength, table.id, table.facts);
         } else if (index === 0) return this.fail('index 0');
         else block.addStatic(index);
@@ -184,7 +188,7 @@ export class HpackDecoder {
       nameLength = table.nameLength;
       id = table.id;
       facts = table.facts & NOT_IN_NAME;
-      block.noteCopied(nameLength);
+      if (!block.noteCopied(nameLength)) return this.refuse(this.bomb());
       scratch.copy(table.lines, table.start, start, nameLength);
     }
     const valueStart = start + nameLength + 2;
@@ -250,6 +254,11 @@ export class HpackDecoder {
       }
     }
     return this.refuse('an integer of more than 28 bits');
+  }
+
+  private bomb(): string {
+    this.code = ERROR.enhanceYourCalm;
+    return `more than ${COPIED_BYTES_MAX} bytes out of the dynamic table in one block`;
   }
 
   private refuse(error: string): number {

@@ -160,7 +160,7 @@ export class Http2Session implements FrameSink, DataRules {
   ): void {
     const block = this.decoder.decode(bytes, start, end);
     if (block === null) {
-      this.fail({ code: ERROR.compressionError, scope: 'connection', detail: this.decoder.error });
+      this.blame(this.decoder.code, this.decoder.error);
       return;
     }
     const stream = this.streams.open.get(streamId);
