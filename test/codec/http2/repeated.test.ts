@@ -97,6 +97,16 @@ describe('a literal :path', () => {
     }
   });
 
+  test('that is cut off is a fault, though the rest of the block was seen after a whole one', () => {
+    const { decoder } = warm();
+    // What follows the path are entries 62 and 63, whose bytes could be the length of a string as well.
+    const whole = Buffer.from([0x82, 0x87, 0x04, 0x02, 0x2f, 0x61, 0xbe, 0xbf]);
+    for (let i = 0; i < 3; i++) assert.equal(decode(decoder, whole).pseudo.path, '/a');
+    const cut = Buffer.from([0x82, 0x87, 0x04, 0xbe, 0xbf]);
+    assert.equal(decoder.decode(cut, 0, cut.length), null);
+    assert.equal(decoder.error, 'a string reaches beyond the block');
+  });
+
   test('whose code is faulty ends the connection', () => {
     const { decoder, encoder } = warm();
     const block = encoded('/aaaaaaaa', fields, encoder);

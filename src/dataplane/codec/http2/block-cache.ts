@@ -20,6 +20,8 @@ const BYTES_PER_FIELD = 48;
 
 export class BlockCache {
   private readonly hashes = new Int32Array(PLACES);
+  /** Where the path was cut out of each key; a key's length: nowhere. The same bytes cut elsewhere are another block. */
+  private readonly cuts = new Int32Array(PLACES);
   private keys: (Buffer | null)[] = [];
   private blocks: (HeaderBlock | null)[] = [];
   private bytes = 0;
@@ -41,7 +43,7 @@ export class BlockCache {
     if (this.hashes[place] !== hash || this.keys.length === 0) return null;
     const key = this.keys[place];
     const before = pathStart - start;
-    if (!key || key.length !== before + end - pathEnd) return null;
+    if (!key || key.length !== before + end - pathEnd || this.cuts[place] !== before) return null;
     for (let i = 0; i < before; i++) if (key[i] !== bytes[start + i]) return null;
     for (let i = before, at = pathEnd; at < end; i++, at++) if (key[i] !== bytes[at]) return null;
     return this.blocks[place];
@@ -80,6 +82,7 @@ export class BlockCache {
     bytes.copy(key, 0, start, pathStart);
     bytes.copy(key, pathStart - start, pathEnd, end);
     this.keys[place] = key;
+    this.cuts[place] = pathStart - start;
     this.blocks[place] = block;
     block.share();
     this.bytes += size;
