@@ -39,7 +39,9 @@ export abstract class HashPicker extends PolicyPicker {
 
   protected propose(state: PickState): number {
     const position = this.positionAt(this.placeOf(state));
-    return this.fits(position, BEST, state) && this.load(position, state) < 1 ? position : -1;
+    return this.fits(position, BEST, state) && this.load(position, state, this.inFlight(state)) < 1
+      ? position
+      : -1;
   }
 
   /** Along the row, from the key's place on. Where all are over their bound: the least so. */
@@ -49,6 +51,7 @@ export abstract class HashPicker extends PolicyPicker {
     let chosen = -1;
     let least = Number.POSITIVE_INFINITY;
     let place = this.placeOf(state);
+    const inFlight = this.inFlight(state);
     for (let looked = 0, steps = 0; looked < size && steps < places; steps++) {
       const position = this.positionAt(place);
       place = place + 1 === places ? 0 : place + 1;
@@ -56,7 +59,7 @@ export abstract class HashPicker extends PolicyPicker {
       seen[position] = walk;
       looked++;
       if (!this.fits(position, fit, state)) continue;
-      const load = this.load(position, state);
+      const load = this.load(position, state, inFlight);
       if (load < 1) return position;
       if (load < least) {
         least = load;
@@ -70,16 +73,19 @@ export abstract class HashPicker extends PolicyPicker {
     return this.weights[position] as number;
   }
 
-  /** Requests in flight, as a part of what the endpoint may have; from 1 on it may have no more. */
-  private load(position: number, state: PickState): number {
+  /** Requests at all endpoints, this one included; looked up only where a bound asks for it. */
+  private inFlight({ view }: PickState): number {
+    let all = 1;
+    if (this.hashing.hashBalanceFactor > 0) for (const slot of this.slots) all += view.active(slot);
+    return all;
+  }
+
+  /** The endpoint's requests in flight, as a part of what it may have; from 1 on it may have no more. */
+  private load(position: number, { view }: PickState, inFlight: number): number {
     const { hashBalanceFactor } = this.hashing;
     if (hashBalanceFactor === 0) return 0;
-    const { slots, shares } = this;
-    const { view } = state;
-    let all = 1;
-    for (const slot of slots) all += view.active(slot);
-    const bound = Math.ceil((all * hashBalanceFactor * (shares[position] as number)) / 100);
-    return view.active(slots[position] as number) / Math.max(1, bound);
+    const bound = Math.ceil((inFlight * hashBalanceFactor * (this.shares[position] as number)) / 100);
+    return view.active(this.slots[position] as number) / Math.max(1, bound);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Maglev's table (Eisenbud et al., NSDI 2016, section 3.4), as Envoy fills it (maglev_lb.cc): endpoints take turns, by weight, in
- * taking the next free place of a sequence of their own. A look-up is one division; shares are even to about 1 %; when
- * an endpoint leaves, some keys of others move as well, more than on a ring of the same size.
+ * taking the next free place of a sequence of their own. A look-up is one division, and shares are even to a place. When an
+ * endpoint leaves the list some keys of others move as well (of ten endpoints 0.2 %, test/balancer).
  */
 import type { ServiceConfig } from '../../config/index.ts';
 import { HashPicker } from './hash-picker.ts';

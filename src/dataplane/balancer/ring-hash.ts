@@ -1,6 +1,7 @@
 /**
  * Ketama's ring, as Envoy builds it (ring_hash_lb.cc): each endpoint has points on it by its weight, and a key belongs to
- * the endpoint of the next point. When an endpoint leaves, its keys go to its neighbours and no other key moves.
+ * the endpoint of the next point. When an endpoint leaves the list its keys go to its neighbours; the others get more points,
+ * as the ring has a least size, and with them some keys of one another (of ten endpoints 7 %, test/balancer).
  */
 import type { ServiceConfig } from '../../config/index.ts';
 import { HashPicker } from './hash-picker.ts';

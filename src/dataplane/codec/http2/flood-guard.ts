@@ -37,7 +37,7 @@ export const PRICE = {
   lateBlock: frame(5),
   /** A stream error: we answer with RST_STREAM, and may have opened a stream for it. */
   fault: request(10),
-  /** A head over the limits, more than its answer earns: a few bytes make one, by way of the dynamic table. */
+  /** A head over the limits, more than its answer earns: a few bytes make one, by the static table or the Huffman code. */
   tooLarge: request(100),
   /** A stream over the limit that the peer was told, or after GOAWAY. */
   refused: request(5),

@@ -2,10 +2,9 @@
  * HPACK decoder (RFC 7541). One pass from a block's bytes to what a HeaderList is made of: lines are put together in
  * one buffer, straight from the tables or the Huffman code, and become one string at the end.
  *
- * A fault of HPACK ends the connection: the tables of the two sides differ from then on. So does a bomb (HPACK bomb, CVE-2016-6581), which no
- * peer sends by mistake. A block over the limits does not:
- * it is read to its end for the sake of the table, fields beyond the limit cost about 10 ns each and no memory, and the
- * block says that it is too large. Whether the fields make sense is `field-rules.ts`'s affair.
+ * A fault of HPACK ends the connection: the tables of the two sides differ from then on. So does a bomb (CVE-2016-6581),
+ * which nobody sends by mistake. A block over the limits does not: it is read to its end for the sake of the table,
+ * fields beyond the limit cost about 10 ns each and no memory, and the block says that it is too large. Whether the fields make sense is `field-rules.ts`'s affair.
  */
 import { nameIdOfBytes } from '../../../message/index.ts';
 import { BlockBuilder, COPIED_BYTES_MAX, type HeaderLimits, scratch } from './block-builder.ts';
