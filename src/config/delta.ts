@@ -8,16 +8,9 @@
  */
 import { invariant } from '../base/index.ts';
 import { share } from './equal.ts';
-import type {
-  EndpointConfig,
-  ListenerConfig,
-  NodeSettings,
-  RouteConfig,
-  ServiceConfig,
-  Snapshot,
-  TcpRouteConfig,
-  TlsRouteConfig,
-} from './snapshot.ts';
+import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
+import type { EndpointConfig, ServiceConfig } from './service-config.ts';
+import type { ListenerConfig, NodeSettings, Snapshot } from './snapshot.ts';
 
 export interface SnapshotDelta {
   readonly fromVersion: number;

@@ -3,16 +3,9 @@
  * and no ledger slots. Sources (a file, Kubernetes) make drafts; the supervisor gives the slots, which
  * stay with their key for as long as the key is configured, so that a reload moves no count.
  */
-import type {
-  EndpointConfig,
-  ListenerConfig,
-  NodeSettings,
-  RouteConfig,
-  ServiceConfig,
-  Snapshot,
-  TcpRouteConfig,
-  TlsRouteConfig,
-} from './snapshot.ts';
+import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
+import type { EndpointConfig, ServiceConfig } from './service-config.ts';
+import type { ListenerConfig, NodeSettings, Snapshot } from './snapshot.ts';
 
 export interface ConfigDraft {
   readonly node: NodeSettings;

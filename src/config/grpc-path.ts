@@ -3,7 +3,7 @@
  * only. A part that is not stated matches any name. A pattern has to match its whole part, so that an anchor at
  * either end says nothing, and is left out because it would never match inside of a path.
  */
-import type { MatchConfig } from './snapshot.ts';
+import type { MatchConfig } from './route-config.ts';
 
 /** Gateway API's GRPCMethodMatch. */
 export interface GrpcMatch {

@@ -19,5 +19,7 @@ export {
   serviceSlotKey,
 } from './draft.ts';
 export { renderConfig } from './render.ts';
+export type * from './route-config.ts';
 export * from './secrets.ts';
+export type * from './service-config.ts';
 export type * from './snapshot.ts';

@@ -5,23 +5,20 @@
  */
 import { formatDuration } from '../base/index.ts';
 import { grpcMatchOf } from './grpc-path.ts';
-import type { ListenerTls, UpstreamTls } from './secrets.ts';
 import type {
   FaultConfig,
   FilterConfig,
-  HashKeyConfig,
-  ListenerConfig,
-  NodeSettings,
   PathModifier,
   RetryConfig,
   RouteConfig,
   RuleConfig,
-  ServiceConfig,
-  Snapshot,
   TcpRouteConfig,
   TimeoutsConfig,
   TlsRouteConfig,
-} from './snapshot.ts';
+} from './route-config.ts';
+import type { ListenerTls, UpstreamTls } from './secrets.ts';
+import type { HashKeyConfig, ServiceConfig } from './service-config.ts';
+import type { ListenerConfig, NodeSettings, Snapshot } from './snapshot.ts';
 
 export type Rendered = Readonly<Record<string, unknown>>;
 

@@ -8,7 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { LineCounter } from 'yaml';
 import { LIMITS } from '../../base/index.ts';
 import type { ServiceDraft } from '../draft.ts';
-import type { RouteConfig } from '../snapshot.ts';
+import type { RouteConfig } from '../route-config.ts';
 import { checkL4Routes } from './check-l4-route.ts';
 import { checkNode } from './check-node.ts';
 import { checkRoute } from './check-route.ts';

@@ -10,7 +10,7 @@ import type {
   PathModifier,
   RetryConfig,
   RouteConfig,
-} from '../snapshot.ts';
+} from '../route-config.ts';
 import type { FilterFields, PathModifierFields } from './filter-schema.ts';
 import type { TcpRouteFields, TlsRouteFields } from './l4-route-schema.ts';
 import type { ListenerFields } from './node-schema.ts';

@@ -4,13 +4,8 @@
  */
 import type { ConfigDraft, SecretFiles, ServiceDraft } from '../draft.ts';
 import type { ListenerTls, UpstreamTls } from '../secrets.ts';
-import type {
-  HashKeyConfig,
-  ListenerConfig,
-  ListenerProtocol,
-  LoadBalancerConfig,
-  NodeSettings,
-} from '../snapshot.ts';
+import type { HashKeyConfig, LoadBalancerConfig } from '../service-config.ts';
+import type { ListenerConfig, ListenerProtocol, NodeSettings } from '../snapshot.ts';
 import type { ListenerFields } from './node-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';

@@ -1,0 +1,174 @@
+/** Routes of the snapshot: which requests and connections go where, and what is done to them on the way. */
+
+export interface RouteConfig {
+  readonly name: string;
+  /** Listener names; empty: every listener. */
+  readonly listeners: readonly string[];
+  /** Lower case; `*.` in front for wildcards; empty: every host. */
+  readonly hostnames: readonly string[];
+  readonly rules: readonly RuleConfig[];
+}
+
+export interface RuleConfig {
+  /** `<route>/<index>` or the rule's own name: what decision records call it. */
+  readonly name: string;
+  /** Alternatives; never empty (the default is the path prefix `/`). */
+  readonly matches: readonly MatchConfig[];
+  readonly filters: readonly FilterConfig[];
+  readonly backends: readonly BackendRef[];
+  readonly timeouts: TimeoutsConfig;
+  /** A rule that states none has Outboard's defaults: only what is provably unsent or idempotent. */
+  readonly retry: RetryConfig;
+  /** Null: nothing is done to its requests. */
+  readonly fault: FaultConfig | null;
+}
+
+/** What is done to some requests on purpose, to see what becomes of it. */
+export interface FaultConfig {
+  readonly delay: { readonly percent: number; readonly delayMs: number } | null;
+  readonly abort: {
+    readonly percent: number;
+    readonly status: number;
+    /** For gRPC calls; null: the one that `status` maps to. */
+    readonly grpcStatus: number | null;
+  } | null;
+}
+
+/** 0: off. */
+export interface TimeoutsConfig {
+  readonly requestMs: number;
+  readonly backendRequestMs: number;
+  /**
+   * In place of `requestMs` for gRPC requests: what the rule states, else 0, because a default would cut
+   * streams; the request's own `grpc-timeout` then bounds it alone.
+   */
+  readonly grpcRequestMs: number;
+}
+
+export interface MatchConfig {
+  readonly path: { readonly type: 'Exact' | 'PathPrefix' | 'RegularExpression'; readonly value: string };
+  readonly method: string | null;
+  /** True: gRPC requests only (`isGrpc` of src/message). */
+  readonly grpc: boolean;
+  readonly headers: readonly ValueMatch[];
+  readonly queryParams: readonly ValueMatch[];
+}
+
+export interface ValueMatch {
+  readonly type: 'Exact' | 'RegularExpression';
+  /** Lower case for headers. */
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface BackendRef extends WeightedService {
+  readonly filters: readonly FilterConfig[];
+}
+
+export type FilterConfig =
+  | ({ readonly type: 'RequestHeaderModifier' } & HeaderModifier)
+  | ({ readonly type: 'ResponseHeaderModifier' } & HeaderModifier)
+  | { readonly type: 'URLRewrite'; readonly hostname: string | null; readonly path: PathModifier | null }
+  | {
+      readonly type: 'RequestRedirect';
+      readonly scheme: 'http' | 'https' | null;
+      readonly hostname: string | null;
+      readonly port: number | null;
+      readonly path: PathModifier | null;
+      readonly statusCode: 301 | 302 | 303 | 307 | 308;
+    }
+  | {
+      readonly type: 'DirectResponse';
+      readonly statusCode: number;
+      readonly body: string;
+      readonly contentType: string;
+    };
+
+export interface HeaderModifier {
+  readonly set: readonly NameValue[];
+  readonly add: readonly NameValue[];
+  /** Lower case. */
+  readonly remove: readonly string[];
+}
+
+export interface NameValue {
+  readonly name: string;
+  readonly value: string;
+}
+
+export type PathModifier =
+  | { readonly type: 'ReplaceFullPath'; readonly value: string }
+  | { readonly type: 'ReplacePrefixMatch'; readonly value: string };
+
+/** Envoy's names; `gateway-error` is 502, 503, 504. The last five are gRPC statuses, of response headers only. */
+export type RetryCondition =
+  | '5xx'
+  | 'gateway-error'
+  | 'reset'
+  | 'reset-before-request'
+  | 'connect-failure'
+  | 'refused-stream'
+  | 'retriable-4xx'
+  | 'retriable-status-codes'
+  | 'retriable-headers'
+  | 'envoy-ratelimited'
+  | 'cancelled'
+  | 'deadline-exceeded'
+  | 'internal'
+  | 'resource-exhausted'
+  | 'unavailable';
+
+export interface RetryConfig {
+  /** Retries after the first attempt; 0: never. */
+  readonly attempts: number;
+  /**
+   * Conditions the route stated: they hold for every method, as in Envoy. Empty: the defaults, which
+   * send again only what was provably unsent, or what is idempotent (RFC 9110 section 9.2.2).
+   */
+  readonly retryOn: readonly RetryCondition[];
+  /** Status codes that are retried; a route that lists one wants it for every method. */
+  readonly codes: readonly number[];
+  /** Answer headers that make an answer retriable (`retriable-headers`). */
+  readonly retriableHeaders: readonly HeaderPresence[];
+  readonly backoffBaseMs: number;
+  /** Ten times the base unless stated. */
+  readonly backoffMaxMs: number;
+  /** Answer headers that say when to come back, in the order they are tried. */
+  readonly resetHeaders: readonly { readonly name: string; readonly format: 'SECONDS' | 'UNIX_TIMESTAMP' }[];
+  readonly resetMaxMs: number;
+  /** Bytes of a request body kept for a retry. */
+  readonly replayBytes: number;
+  /** How often to pick again for a host that has not been tried. */
+  readonly hostSelectionAttempts: number;
+}
+
+export interface HeaderPresence {
+  /** Lower case. */
+  readonly name: string;
+  /** Exact value, or null: present is enough. */
+  readonly value: string | null;
+}
+
+/** Connections that are passed through without an end of their TLS here. */
+export interface TlsRouteConfig {
+  readonly name: string;
+  /** Listener names, never empty: a route that states none has every `tls` listener. */
+  readonly listeners: readonly string[];
+  /** Server names (SNI): lower case; `*.` in front for wildcards; empty: every one, and none at all. */
+  readonly hostnames: readonly string[];
+  readonly backends: readonly WeightedService[];
+}
+
+/** The bytes of whole connections. At most one of a listener. */
+export interface TcpRouteConfig {
+  readonly name: string;
+  /** Listener names, never empty: a route that states none has every `tcp` listener. */
+  readonly listeners: readonly string[];
+  readonly backends: readonly WeightedService[];
+}
+
+export interface WeightedService {
+  readonly service: string;
+  /** 0 to 1,000,000; 0 takes no traffic. */
+  readonly weight: number;
+}
