@@ -4,7 +4,7 @@
  * connection or a place in the queue for one) and gives each back exactly once, whatever ends it.
  *
  * States: `waiting` (for a connection) → `sending` (head is out) → `answering` (head of the answer is in)
- * → `ended`. What an outcome means for the request is the exchange's decision.
+ * → `ended`. What an outcome means for the request is its owner's decision.
  */
 import {
   type Clock,
@@ -24,17 +24,30 @@ import type {
   PickedEndpoint,
   UpstreamService,
 } from '../upstream/index.ts';
-import type { RequestBody } from './request-body.ts';
+import type { BodyCursor, RequestBody } from './request-body.ts';
 
-/** What the exchange is told; each is the last word of the attempt but head and body. */
+/** What its owner is told; `onAttemptEnd` and `onAttemptFailed` are its last words. */
 export interface AttemptOwner {
-  onAttemptInformational(head: ResponseHead): void;
-  onAttemptHead(head: ResponseHead): void;
-  onAttemptBody(chunk: Buffer): void;
-  onAttemptEnd(trailers: HeaderList | null): void;
-  onAttemptFailed(why: Failure): void;
+  /** It has a connection: the head, which attempts share, is about to be written there. */
+  onAttemptConnected(attempt: Attempt): void;
+  onAttemptInformational(attempt: Attempt, head: ResponseHead): void;
+  onAttemptHead(attempt: Attempt, head: ResponseHead): void;
+  onAttemptBody(attempt: Attempt, chunk: Buffer): void;
+  onAttemptEnd(attempt: Attempt, trailers: HeaderList | null): void;
+  onAttemptFailed(attempt: Attempt, why: Failure): void;
   /** More of the request body may be sent. */
-  onAttemptWritable(): void;
+  onAttemptWritable(attempt: Attempt): void;
+  /** The per-try timeout has passed. True: it may go on all the same, because another attempt will race it. */
+  onAttemptOverdue(attempt: Attempt): boolean;
+}
+
+/** What an attempt is made of, besides its endpoint. */
+export interface Attempted {
+  readonly service: UpstreamService;
+  readonly head: RequestHead;
+  readonly body: RequestBody;
+  readonly wheel: TimerWheel;
+  readonly clock: Clock;
 }
 
 type State = 'waiting' | 'sending' | 'answering' | 'ended';
@@ -52,6 +65,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private readonly clock: Clock;
   private readonly head: RequestHead;
   private readonly body: RequestBody;
+  private readonly cursor: BodyCursor;
   private readonly timer: Timer;
   private readonly tryTimeoutMs: number;
   private stream: AttemptStream | null = null;
@@ -65,17 +79,17 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private clientEnded = false;
   private endpointEnded = false;
 
+  /**
+   * `tried`: endpoints that it must not move to. `holdsRetry`: a unit of maxRetries is given back at its end.
+   * `tryTimeoutMs`: 0 for none of its own.
+   */
   constructor(
     owner: AttemptOwner,
-    service: UpstreamService,
+    { service, head, body, wheel, clock }: Attempted,
     picked: PickedEndpoint,
     tried: readonly number[],
     holdsRetry: boolean,
     record: AttemptRecord,
-    head: RequestHead,
-    body: RequestBody,
-    wheel: TimerWheel,
-    clock: Clock,
     tryTimeoutMs: number,
   ) {
     this.owner = owner;
@@ -87,6 +101,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.record = record;
     this.head = head;
     this.body = body;
+    this.cursor = body.open();
     this.wheel = wheel;
     this.clock = clock;
     this.tryTimeoutMs = tryTimeoutMs;
@@ -184,9 +199,10 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.record.connectMs = this.clock.nowMs() - this.record.startMs;
     this.record.reused = stream.reused;
     this.sent = true;
+    this.owner.onAttemptConnected(this);
     stream.sendHead(this.head);
     this.pumpBody();
-    this.owner.onAttemptWritable();
+    this.owner.onAttemptWritable(this);
   }
 
   onConnectFailed(why: Failure): void {
@@ -196,7 +212,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   // UpstreamHandler
 
   onInformational(head: ResponseHead): void {
-    this.owner.onAttemptInformational(head);
+    this.owner.onAttemptInformational(this, head);
   }
 
   onHead(head: ResponseHead): void {
@@ -205,23 +221,23 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.record.status = head.status;
     this.tunnelled = head.body === 'tunnel';
     this.report(outcomeOf(head.status));
-    this.owner.onAttemptHead(head);
+    this.owner.onAttemptHead(this, head);
   }
 
   onBody(chunk: Buffer): void {
-    this.owner.onAttemptBody(chunk);
+    this.owner.onAttemptBody(this, chunk);
   }
 
   onEnd(trailers: HeaderList | null): void {
     this.endpointEnded = true;
     if (!this.tunnelled || this.clientEnded) this.end('success');
-    this.owner.onAttemptEnd(trailers);
+    this.owner.onAttemptEnd(this, trailers);
   }
 
   onWritable(): void {
     if (this.sending === 'full') this.sending = 'open';
     this.pumpBody();
-    this.owner.onAttemptWritable();
+    this.owner.onAttemptWritable(this);
   }
 
   onFailed(why: Failure): void {
@@ -229,6 +245,10 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   }
 
   onTimer(): void {
+    if (this.owner.onAttemptOverdue(this)) {
+      this.report(this.sent ? 'localOrigin' : 'abandoned');
+      return;
+    }
     const why = failure('per-try-timeout', `${this.tryTimeoutMs} ms`);
     const { stream } = this;
     const wasWaiting = this.state === 'waiting';
@@ -239,7 +259,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
 
   private pumpBody(): void {
     if (this.stream === null || this.sending !== 'open' || this.state === 'ended') return;
-    this.sending = this.body.sendTo(this.stream);
+    this.sending = this.body.sendTo(this.stream, this.cursor);
   }
 
   private armTryTimeout(): void {
@@ -250,7 +270,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     if (this.state === 'ended') return;
     this.record.failure = why;
     this.end(outcome);
-    this.owner.onAttemptFailed(why);
+    this.owner.onAttemptFailed(this, why);
   }
 
   private report(outcome: AttemptOutcome): void {
@@ -264,6 +284,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.state = 'ended';
     this.stream = null;
     this.wheel.cancel(this.timer);
+    this.body.close(this.cursor);
     this.record.endMs = this.clock.nowMs();
     this.report(outcome);
     this.service.releaseEndpoint(this.picked);

@@ -14,16 +14,19 @@ import type { UpstreamService } from '../upstream/index.ts';
 import type { ExchangeContext, RulePolicy } from './context.ts';
 import type { OwnAnswer } from './local-answer.ts';
 
+/** A request that is to be sent on. */
+export interface Routed {
+  readonly kind: 'sent';
+  readonly rule: CompiledRule<RulePolicy>;
+  readonly backend: BackendChoice;
+  readonly service: UpstreamService;
+  readonly path: PreparedPath;
+}
+
 export type Choice =
   | { readonly kind: 'failed'; readonly rule: CompiledRule<RulePolicy> | null; readonly failure: Failure }
   | { readonly kind: 'answered'; readonly rule: CompiledRule<RulePolicy>; readonly answer: OwnAnswer }
-  | {
-      readonly kind: 'sent';
-      readonly rule: CompiledRule<RulePolicy>;
-      readonly backend: BackendChoice;
-      readonly service: UpstreamService;
-      readonly path: PreparedPath;
-    };
+  | Routed;
 
 /** Normalises the path, finds the rule, and picks one of its backends by weight. */
 export function choose(context: ExchangeContext, listener: ListenerConfig, head: RequestHead): Choice {

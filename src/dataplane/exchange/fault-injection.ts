@@ -1,77 +1,52 @@
-/**
- * A fault on purpose, done to one request: it is held up for a while, which no timeout counts but a deadline of the client's
- * own, and then sent on, or answered without a backend.
- */
-import {
-  type Clock,
-  type Failure,
-  failure,
-  Timer,
-  type TimerOwner,
-  type TimerWheel,
-} from '../../base/index.ts';
+/** A fault on purpose, done to one request: it is held up for a while, and then sent on, or answered without a backend. */
+import { type Failure, failure, Timer, type TimerOwner } from '../../base/index.ts';
 import { H } from '../../message/index.ts';
-import type { RequestRecord } from '../../telemetry/index.ts';
-import type { DrawnFault } from '../policy/index.ts';
-import { answerFor, type OwnAnswer } from './local-answer.ts';
+import { type DrawnFault, drawFault } from '../policy/index.ts';
+import type { Gate, GatedRequest, GateKeeper, Passage } from './gates.ts';
+import { answerFor } from './local-answer.ts';
 
-export interface FaultOwner {
-  /** It has been held up long enough. */
-  onDelayOver(): void;
+/** Null: nothing is done to this request. */
+export function faultGate(request: GatedRequest): Gate | null {
+  const fault = drawFault(request.rule.attached.fault, request.context.random);
+  return fault === null ? null : new FaultInjection(fault, request);
 }
 
-export class FaultInjection implements TimerOwner {
-  /** The request is held up. */
-  holds: boolean;
-  /** Time since the end of the request that counts against nothing, in ms. */
-  uncountedMs = 0;
-  private readonly owner: FaultOwner;
+class FaultInjection implements Gate, TimerOwner {
   private readonly fault: DrawnFault;
-  private readonly record: RequestRecord;
-  private readonly clock: Clock;
-  private readonly wheel: TimerWheel;
+  private readonly request: GatedRequest;
   private readonly timer = new Timer(this, 0);
-  private readonly startMs: number;
+  private keeper: GateKeeper | null = null;
 
-  constructor(
-    owner: FaultOwner,
-    fault: DrawnFault,
-    record: RequestRecord,
-    { clock, wheel }: { readonly clock: Clock; readonly wheel: TimerWheel },
-  ) {
-    this.owner = owner;
+  constructor(fault: DrawnFault, request: GatedRequest) {
     this.fault = fault;
-    this.record = record;
-    this.clock = clock;
-    this.wheel = wheel;
-    this.startMs = clock.nowMs();
-    this.holds = fault.delayMs > 0;
-    if (!this.holds) return;
-    record.injectedDelayMs = fault.delayMs;
-    wheel.arm(this.timer, fault.delayMs);
+    this.request = request;
+  }
+
+  enter(keeper: GateKeeper): Passage {
+    const { delayMs } = this.fault;
+    if (delayMs === 0) return this.afterDelay();
+    this.keeper = keeper;
+    this.request.record.injectedDelayMs = delayMs;
+    this.request.context.wheel.arm(this.timer, delayMs);
+    return 'held';
   }
 
   onTimer(): void {
-    const { requestEndMs } = this.record;
-    this.holds = false;
-    if (requestEndMs >= 0) this.uncountedMs = this.clock.nowMs() - Math.max(this.startMs, requestEndMs);
-    this.owner.onDelayOver();
+    this.keeper?.onPassage(this.afterDelay());
   }
 
-  /** The answer in place of a backend's, which the record is told of; null: the request is sent on. */
-  abort(accept: string | undefined): OwnAnswer | null {
-    const { fault, record } = this;
-    if (fault.abort === null) return null;
-    const { status, grpcStatus } = fault.abort;
-    const why: Failure = { ...failure('fault-injected'), status };
-    record.failure = why;
-    const reply = answerFor(why, record, accept);
-    if (record.grpc && grpcStatus !== null) reply.headers.setClean(H['grpc-status'], String(grpcStatus));
-    return reply;
-  }
-
-  /** The request is over. */
   end(): void {
-    this.wheel.cancel(this.timer);
+    this.request.context.wheel.cancel(this.timer);
+  }
+
+  private afterDelay(): Exclude<Passage, 'held'> {
+    const { abort } = this.fault;
+    if (abort === null) return 'open';
+    const { record, head } = this.request;
+    const { status, grpcStatus } = abort;
+    const why: Failure = { ...failure('fault-injected'), status };
+    const answer = answerFor(why, record, head.headers.get(H.accept));
+    if (record.grpc && grpcStatus !== null) answer.headers.setClean(H['grpc-status'], String(grpcStatus));
+    return { answer, because: why };
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A request's body on its way upstream. What the current attempt has not taken yet waits here; what it has
- * taken is kept as well, up to a cap, so that a retry can send it again. Over the cap the body is no
+ * A request's body on its way upstream. What the attempt under way has not taken yet waits here; what it has
+ * taken is kept as well, up to a cap, so that another attempt can send it again. Over the cap the body is no
  * longer replayable, and only the unsent part is held, while the client is paused: memory stays bounded
  * by `LIMITS.highWaterBytes` plus one read.
  */
@@ -8,13 +8,19 @@ import { joinSmall, LIMITS } from '../../base/index.ts';
 import type { HeaderList, UpstreamStream } from '../../message/index.ts';
 import { copyChunk } from '../transport/index.ts';
 
+/** How far one attempt has come. */
+export interface BodyCursor {
+  /** Chunks before this one have been taken. */
+  next: number;
+  takenBytes: number;
+}
+
 export class RequestBody {
   private readonly chunks: Buffer[] = [];
   private readonly cap: number;
-  /** Chunks before this one have been taken by the current attempt. */
-  private next = 0;
+  /** Of the attempts under way: mostly one, in the order in which they began. */
+  private readonly cursors: BodyCursor[] = [];
   private heldBytes = 0;
-  private unsentBytes = 0;
   private ended = false;
   private trailers: HeaderList | null = null;
   private replayable = true;
@@ -23,7 +29,7 @@ export class RequestBody {
   /** Something was sent and thrown away. */
   private dropped = false;
 
-  /** `cap`: bytes kept for a retry; 0 keeps none. */
+  /** `cap`: bytes kept for another attempt; 0 keeps none. */
   constructor(cap: number) {
     this.cap = cap;
   }
@@ -40,18 +46,17 @@ export class RequestBody {
 
   /** The client should stop sending for now. */
   get full(): boolean {
-    return this.unsentBytes >= LIMITS.highWaterBytes;
+    const { cursors } = this;
+    const last = cursors[cursors.length - 1];
+    return this.heldBytes - (last === undefined ? 0 : last.takenBytes) >= LIMITS.highWaterBytes;
   }
 
-  /** Takes a chunk, which stays valid until `own` is called; true when this one made the body too large to be sent again. */
-  push(chunk: Buffer): boolean {
+  /** Takes a chunk, which stays valid until `own` is called. */
+  push(chunk: Buffer): void {
     this.chunks.push(chunk);
     this.heldBytes += chunk.length;
-    this.unsentBytes += chunk.length;
     this.borrowed = true;
-    if (!this.replayable || this.heldBytes <= this.cap) return false;
-    this.giveUpReplay();
-    return true;
+    if (this.replayable && this.heldBytes > this.cap) this.giveUpReplay();
   }
 
   /** The chunk pushed last is about to become invalid: what is left of it here is copied. */
@@ -66,17 +71,6 @@ export class RequestBody {
     this.chunks[last] = this.replayable ? Buffer.from(chunk) : copyChunk(chunk);
   }
 
-  /** Puts a tiny chunk into the one before it, where the current attempt has taken both or neither. */
-  private joinLast(last: number, chunk: Buffer): boolean {
-    if (last === 0 || this.next === last) return false;
-    const joined = joinSmall(this.chunks[last - 1], chunk);
-    if (joined === null) return false;
-    this.chunks[last - 1] = joined;
-    this.chunks.pop();
-    if (this.next > last) this.next--;
-    return true;
-  }
-
   end(trailers: HeaderList | null): void {
     this.ended = true;
     this.trailers = trailers;
@@ -88,21 +82,27 @@ export class RequestBody {
     this.dropSent();
   }
 
-  /** A new attempt starts from the first byte. */
-  rewind(): void {
-    this.next = 0;
-    this.unsentBytes = this.heldBytes;
+  /** An attempt begins with the first byte; `close` when it is over. */
+  open(): BodyCursor {
+    const cursor = { next: 0, takenBytes: 0 };
+    this.cursors.push(cursor);
+    return cursor;
+  }
+
+  close(cursor: BodyCursor): void {
+    const at = this.cursors.indexOf(cursor);
+    if (at >= 0) this.cursors.splice(at, 1);
   }
 
   /**
-   * Gives the attempt what it can take. `ended`: it has been given the end; `full`: it takes no more until it is
+   * Gives an attempt what it can take. `ended`: it has been given the end; `full`: it takes no more until it is
    * writable again, and must not be asked to; `open`: there is no more yet.
    */
-  sendTo(stream: UpstreamStream): 'ended' | 'full' | 'open' {
-    while (this.next < this.chunks.length) {
-      const chunk = this.chunks[this.next] as Buffer;
-      this.next++;
-      this.unsentBytes -= chunk.length;
+  sendTo(stream: UpstreamStream, cursor: BodyCursor): 'ended' | 'full' | 'open' {
+    while (cursor.next < this.chunks.length) {
+      const chunk = this.chunks[cursor.next] as Buffer;
+      cursor.next++;
+      cursor.takenBytes += chunk.length;
       const open = stream.sendBody(chunk);
       if (!this.replayable) this.dropSent();
       if (!open) return 'full';
@@ -112,10 +112,37 @@ export class RequestBody {
     return 'ended';
   }
 
+  /** Puts a tiny chunk into the one before it, where every attempt under way has taken both or neither. */
+  private joinLast(last: number, chunk: Buffer): boolean {
+    const { chunks, cursors } = this;
+    if (last === 0) return false;
+    for (let i = 0; i < cursors.length; i++) if ((cursors[i] as BodyCursor).next === last) return false;
+    const joined = joinSmall(chunks[last - 1], chunk);
+    if (joined === null) return false;
+    chunks[last - 1] = joined;
+    chunks.pop();
+    for (let i = 0; i < cursors.length; i++) {
+      const cursor = cursors[i] as BodyCursor;
+      if (cursor.next > last) cursor.next--;
+    }
+    return true;
+  }
+
+  /** Drops what every attempt under way has taken. */
   private dropSent(): void {
-    if (this.next > 0) this.dropped = true;
-    for (let i = 0; i < this.next; i++) this.heldBytes -= (this.chunks[i] as Buffer).length;
-    this.chunks.splice(0, this.next);
-    this.next = 0;
+    const { chunks, cursors } = this;
+    let sent = cursors.length === 0 ? 0 : chunks.length;
+    for (let i = 0; i < cursors.length; i++) sent = Math.min(sent, (cursors[i] as BodyCursor).next);
+    if (sent === 0) return;
+    this.dropped = true;
+    let bytes = 0;
+    for (let i = 0; i < sent; i++) bytes += (chunks[i] as Buffer).length;
+    chunks.splice(0, sent);
+    this.heldBytes -= bytes;
+    for (let i = 0; i < cursors.length; i++) {
+      const cursor = cursors[i] as BodyCursor;
+      cursor.next -= sent;
+      cursor.takenBytes -= bytes;
+    }
   }
 }

@@ -10,7 +10,7 @@ import { backoffMs, type RetryPolicy } from '../policy/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 
 export class RetryPlan {
-  /** Endpoints that earlier attempts used, by their index in the service's list. */
+  /** Endpoints that attempts have used, by their index in the service's list. */
   readonly tried: number[] = [];
   /** Wait before the coming attempt, in ms, and whether the last answer asked for it. */
   waitMs = 0;
@@ -19,6 +19,7 @@ export class RetryPlan {
   reason = '';
   private readonly policy: RetryPolicy;
   private readonly service: UpstreamService;
+  private planned = 0;
   private holdsUnit = false;
 
   constructor(policy: RetryPolicy, service: UpstreamService) {
@@ -26,9 +27,9 @@ export class RetryPlan {
     this.service = service;
   }
 
-  /** Would the route allow an attempt after these? */
-  allowsAfter(attempts: number): boolean {
-    return attempts <= this.policy.config.attempts;
+  /** Would the route allow one more retry? */
+  get allowsMore(): boolean {
+    return this.planned < this.policy.config.attempts;
   }
 
   /**
@@ -37,19 +38,19 @@ export class RetryPlan {
    */
   plan(
     decision: RetryDecision,
-    attempts: number,
     restartable: boolean,
     resetMs: number,
     leftMs: number,
     random: number,
   ): RetryRefusal {
-    if (!this.allowsAfter(attempts)) return 'attempts';
+    if (!this.allowsMore) return 'attempts';
     if (!restartable) return 'body';
     const fromAnswer = resetMs >= 0;
-    const waitMs = fromAnswer ? resetMs : backoffMs(this.policy.config, attempts, random);
+    const waitMs = fromAnswer ? resetMs : backoffMs(this.policy.config, this.planned + 1, random);
     if (waitMs >= leftMs) return 'timeout';
     const leave = this.service.acquireRetry();
     if (leave !== 'yes') return leave;
+    this.planned++;
     this.holdsUnit = this.service.retriesAreGauged;
     this.waitMs = waitMs;
     this.waitFromAnswer = fromAnswer;

@@ -1,0 +1,240 @@
+/**
+ * The attempts of one request: the first, retries after failures, hedges beside an attempt that is slow. Of those under way the
+ * first answer that is not to be tried again is the request's, and the others are cancelled, at their endpoints too.
+ *
+ *   start → attempt → (failure, or an answer that is to be tried again → backoff → attempt)* → answer
+ */
+import { type Failure, Timer, type TimerOwner } from '../../base/index.ts';
+import { H, type HeaderList, type RequestHead, type ResponseHead } from '../../message/index.ts';
+import { AttemptRecord, type RequestRecord } from '../../telemetry/index.ts';
+import {
+  afterFailure,
+  afterHead,
+  attemptTimeoutMs,
+  type RetryDecision,
+  type RetryPolicy,
+  remainingMs,
+  resetDelayMs,
+  type Timeouts,
+  writeGrpcTimeout,
+} from '../policy/index.ts';
+import type { UpstreamService } from '../upstream/index.ts';
+import { admit } from './admission.ts';
+import type { Affinity } from './affinity.ts';
+import { Attempt, type Attempted, type AttemptOwner } from './attempt.ts';
+import type { ExchangeContext } from './context.ts';
+import { noteGrpcEnd, noteGrpcHead } from './grpc-status.ts';
+import type { RequestBody } from './request-body.ts';
+import { RetryPlan } from './retry-plan.ts';
+
+export interface TriesOwner {
+  onInformational(head: ResponseHead): void;
+  /** The request's answer begins: no other will. */
+  onAnswerHead(head: ResponseHead): void;
+  onAnswerBody(chunk: Buffer): void;
+  onAnswerEnd(trailers: HeaderList | null): void;
+  /** No attempt is left, and none will follow. */
+  onTriesFailed(why: Failure): void;
+  /** More of the request may be sent. */
+  onTriesWritable(): void;
+  /** Milliseconds that count against the request's timeout. */
+  elapsedMs(): number;
+}
+
+/** A request on its way upstream. */
+export interface TriedRequest {
+  readonly head: RequestHead;
+  readonly body: RequestBody;
+  readonly record: RequestRecord;
+  readonly service: UpstreamService;
+  readonly policy: RetryPolicy;
+  readonly timeouts: Timeouts;
+  readonly affinity: Affinity | null;
+}
+
+export class Tries implements AttemptOwner, Attempted, TimerOwner {
+  readonly service: UpstreamService;
+  readonly head: RequestHead;
+  readonly body: RequestBody;
+  readonly wheel: ExchangeContext['wheel'];
+  readonly clock: ExchangeContext['clock'];
+  private readonly owner: TriesOwner;
+  private readonly context: ExchangeContext;
+  private readonly record: RequestRecord;
+  private readonly policy: RetryPolicy;
+  private readonly timeouts: Timeouts;
+  private readonly affinity: Affinity | null;
+  private readonly plan: RetryPlan;
+  /** In the order in which they began; once there is an answer, the answering one alone. */
+  private readonly live: Attempt[] = [];
+  private answering: Attempt | null = null;
+  private backoffTimer: Timer | null = null;
+
+  constructor(owner: TriesOwner, context: ExchangeContext, request: TriedRequest) {
+    this.owner = owner;
+    this.context = context;
+    this.wheel = context.wheel;
+    this.clock = context.clock;
+    this.head = request.head;
+    this.body = request.body;
+    this.record = request.record;
+    this.service = request.service;
+    this.policy = request.policy;
+    this.timeouts = request.timeouts;
+    this.affinity = request.affinity;
+    this.plan = new RetryPlan(request.policy, request.service);
+  }
+
+  /** Begins the first attempt. */
+  start(): void {
+    this.begin();
+  }
+
+  /** More of the request body has come, or its end. */
+  onBodyProgress(): void {
+    for (let i = 0; i < this.live.length; i++) (this.live[i] as Attempt).onBodyProgress();
+  }
+
+  /** The answer's last word has been said; a tunnel's when both sides have ended. */
+  get over(): boolean {
+    return this.answering === null || this.answering.over;
+  }
+
+  /** After a 101 answer: raw bytes of the client. */
+  sendTunnel(chunk: Buffer): boolean {
+    return this.answering === null || this.answering.sendTunnel(chunk);
+  }
+
+  endTunnel(): void {
+    this.answering?.endTunnel();
+  }
+
+  pauseAnswer(): void {
+    this.answering?.pauseAnswer();
+  }
+
+  resumeAnswer(): void {
+    this.answering?.resumeAnswer();
+  }
+
+  /** Ends what is under way from our side. `blame`: what the endpoints are told to have done. */
+  cancel(why: Failure, blame: 'localOrigin' | 'abandoned'): void {
+    this.answering = null;
+    while (this.live.length > 0) (this.live.pop() as Attempt).cancel(why, blame);
+    this.end();
+  }
+
+  /** The request is over, and no attempt is under way. */
+  end(): void {
+    if (this.backoffTimer !== null) this.wheel.cancel(this.backoffTimer);
+    this.plan.drop(this.record.serviceSlot);
+  }
+
+  onTimer(): void {
+    this.begin();
+  }
+
+  // What attempts tell.
+
+  onAttemptConnected({ record: made }: Attempt): void {
+    const { record, head } = this;
+    head.headers.setClean(H['x-envoy-attempt-count'], String(record.attempts.indexOf(made) + 1));
+    if (record.trace !== null) this.context.recorder.writeTrace(head.headers, record.trace, made.spanId);
+    if (record.grpc) writeGrpcTimeout(head.headers, this.timeouts, this.owner.elapsedMs());
+  }
+
+  onAttemptInformational(_attempt: Attempt, head: ResponseHead): void {
+    this.owner.onInformational(head);
+  }
+
+  onAttemptHead(attempt: Attempt, head: ResponseHead): void {
+    const { record, context, policy } = this;
+    if (record.grpc) noteGrpcHead(attempt.record, head);
+    const decision = afterHead(policy, head, record.method);
+    if (decision.retry) {
+      const resetMs = resetDelayMs(policy.config, head.headers, context.clock.wallMs(), context.random());
+      if (this.tryAgain(attempt, decision, resetMs)) {
+        this.forget(attempt);
+        attempt.discardAnswer();
+        return;
+      }
+    }
+    this.settle(attempt);
+    this.owner.onAnswerHead(head);
+  }
+
+  onAttemptBody(_attempt: Attempt, chunk: Buffer): void {
+    this.owner.onAnswerBody(chunk);
+  }
+
+  onAttemptEnd(attempt: Attempt, trailers: HeaderList | null): void {
+    if (this.record.grpc) noteGrpcEnd(this.record, attempt.record, trailers);
+    this.owner.onAnswerEnd(trailers);
+  }
+
+  onAttemptWritable(): void {
+    this.owner.onTriesWritable();
+  }
+
+  onAttemptFailed(attempt: Attempt, why: Failure): void {
+    const { policy, record } = this;
+    this.forget(attempt);
+    if (attempt === this.answering) {
+      this.owner.onTriesFailed(why);
+      return;
+    }
+    const decision = afterFailure(policy, why, record.method, attempt.started, attempt.record.reused);
+    if (this.tryAgain(attempt, decision, -1)) return;
+    this.owner.onTriesFailed(why);
+  }
+
+  onAttemptOverdue(): boolean {
+    return false;
+  }
+
+  // Attempts, one after the other and side by side.
+
+  private begin(): void {
+    const { context, record, plan, service, policy } = this;
+    const avoided = policy.config.hostSelectionAttempts > 0 ? plan.tried : [];
+    const { picked, failure: refused } = admit(service, avoided, this.affinity, record);
+    if (picked === null) {
+      plan.drop(service.config.slot);
+      this.owner.onTriesFailed(refused);
+      return;
+    }
+    const made = new AttemptRecord(record.service, context.clock.nowMs(), plan.waitMs, plan.reason);
+    made.backoffFromAnswer = plan.waitFromAnswer;
+    made.endpoint = picked.address;
+    if (record.trace !== null) made.spanId = context.recorder.attemptSpanId(record.trace);
+    record.attempts.push(made);
+    if (!plan.allowsMore) this.body.giveUpReplay();
+    const timeoutMs = attemptTimeoutMs(this.timeouts, this.owner.elapsedMs());
+    const attempt = new Attempt(this, this, picked, plan.tried, plan.takeUnit(), made, timeoutMs);
+    this.live.push(attempt);
+    attempt.start();
+  }
+
+  /** True: what became of `attempt` does not decide the request, because another will follow. */
+  private tryAgain(attempt: Attempt, decision: RetryDecision, resetMs: number): boolean {
+    if (!decision.retry) return false;
+    const { context, record, plan } = this;
+    const leftMs = remainingMs(this.timeouts, this.owner.elapsedMs());
+    record.retryRefused = plan.plan(decision, this.body.restartable, resetMs, leftMs, context.random());
+    if (record.retryRefused !== '') return false;
+    plan.tried.push(attempt.endpointIndex);
+    this.backoffTimer ??= new Timer(this, 0);
+    this.wheel.arm(this.backoffTimer, plan.waitMs);
+    return true;
+  }
+
+  /** `attempt` answers the request. */
+  private settle(attempt: Attempt): void {
+    this.answering = attempt;
+    this.body.giveUpReplay();
+  }
+
+  private forget(attempt: Attempt): void {
+    this.live.splice(this.live.indexOf(attempt), 1);
+  }
+}
