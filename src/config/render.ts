@@ -8,6 +8,7 @@ import { grpcMatchOf } from './grpc-path.ts';
 import type {
   FaultConfig,
   FilterConfig,
+  HedgingConfig,
   PathModifier,
   RetryConfig,
   RouteConfig,
@@ -108,7 +109,22 @@ function rule(config: RuleConfig): Rendered {
     })),
     timeouts: timeouts(config.timeouts),
     retry: retry(config.retry),
+    ...given('hedging', config.hedging, hedging),
     ...given('fault', config.fault, fault),
+  };
+}
+
+function hedging({
+  onPerTryTimeout,
+  latencyPercentile,
+  maxExtraPercent,
+  anyMethod,
+}: HedgingConfig): Rendered {
+  return {
+    onPerTryTimeout,
+    ...(latencyPercentile === null ? {} : { latencyPercentile }),
+    maxExtraPercent,
+    methods: anyMethod ? 'ANY' : 'IDEMPOTENT',
   };
 }
 

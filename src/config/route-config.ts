@@ -19,8 +19,22 @@ export interface RuleConfig {
   readonly timeouts: TimeoutsConfig;
   /** A rule that states none has Outboard's defaults: only what is provably unsent or idempotent. */
   readonly retry: RetryConfig;
+  /** Null: one attempt at a time. */
+  readonly hedging: HedgingConfig | null;
   /** Null: nothing is done to its requests. */
   readonly fault: FaultConfig | null;
+}
+
+/** When a second attempt begins beside one that is slow. */
+export interface HedgingConfig {
+  /** The per-try timeout lets its attempt go on, beside the retry that follows (Envoy: `hedge_on_per_try_timeout`). */
+  readonly onPerTryTimeout: boolean;
+  /** An attempt is slow when it takes longer than so many percent of the service's do, above 0, below 100. Null: never. */
+  readonly latencyPercentile: number | null;
+  /** Hedges because of latency, in percent of the service's requests. */
+  readonly maxExtraPercent: number;
+  /** Latency hedges requests of every method; false: only what may be sent twice (RFC 9110 section 9.2.2). */
+  readonly anyMethod: boolean;
 }
 
 /** What is done to some requests on purpose, to see what becomes of it. */

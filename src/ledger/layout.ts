@@ -57,7 +57,8 @@ export const BUDGET_EXHAUSTED = 3;
 const RETRY_WINDOW = GAUGES * LINE;
 const FLOOR_WINDOW = RETRY_WINDOW + BUCKETS;
 const STATISTICS = FLOOR_WINDOW + BUCKETS;
-const SERVICE_WORDS = STATISTICS + LINE;
+const HEDGE_WINDOW = STATISTICS + LINE;
+const SERVICE_WORDS = HEDGE_WINDOW + BUCKETS;
 
 /** Words inside an endpoint's line. */
 export const ACTIVE = 0;
@@ -121,6 +122,10 @@ export class Layout {
 
   floorWindow(service: number): number {
     return SERVICE_WORDS * service + FLOOR_WINDOW;
+  }
+
+  hedgeWindow(service: number): number {
+    return SERVICE_WORDS * service + HEDGE_WINDOW;
   }
 
   statistics(service: number): number {

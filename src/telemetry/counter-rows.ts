@@ -49,6 +49,13 @@ export const SERVICE_ROWS = [
     'upstream_rq_retry_backoff_ratelimited',
     'Retries that waited as long as the answer asked for.',
   ],
+  ['upstreamRqHedge', 'upstream_rq_hedge', 'Attempts that began beside one that was slow.'],
+  ['upstreamRqHedgeSuccess', 'upstream_rq_hedge_success', 'Of these, the ones that answered the request.'],
+  [
+    'upstreamRqHedgeOverflow',
+    'upstream_rq_hedge_overflow',
+    'Hedges not made because hedging.maxExtraPercent was used up.',
+  ],
   [
     'retryOrShadowAbandoned',
     'retry_or_shadow_abandoned',

@@ -5,7 +5,7 @@
  */
 import { COUNTER, FAILURE_CELL, LISTENER_COUNTER } from './families.ts';
 import type { CounterBlock } from './metrics.ts';
-import type { AttemptRecord, RequestRecord } from './record.ts';
+import { type AttemptRecord, HEDGE, type RequestRecord } from './record.ts';
 import { isServerError } from './server-error.ts';
 
 /** Counts what happened on the way to `record.service`. */
@@ -17,7 +17,7 @@ export function countUpstream(counters: CounterBlock, record: RequestRecord): vo
     const cls = (record.status / 100) | 0;
     if (cls >= 1 && cls <= 5) counters.add(COUNTER.upstreamRq1xx + cls - 1, 1);
   }
-  if (attempts.length > 1 && failure === null && isSuccess(record))
+  if (failure === null && wasRetried(record) && isSuccess(record))
     counters.add(COUNTER.upstreamRqRetrySuccess, 1);
   if (record.retryRefused !== '') countRefusal(counters, record);
   if (failure === null) return;
@@ -58,7 +58,10 @@ export function isRequest(record: RequestRecord): boolean {
 }
 
 function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: number): void {
-  if (index > 0) {
+  if (attempt.retryReason === HEDGE) {
+    counters.add(COUNTER.upstreamRqHedge, 1);
+    if (!attempt.outrun && attempt.status > 0) counters.add(COUNTER.upstreamRqHedgeSuccess, 1);
+  } else if (index > 0) {
     counters.add(COUNTER.upstreamRqRetry, 1);
     if (attempt.backoffFromAnswer) counters.add(COUNTER.upstreamRqRetryBackoffRatelimited, 1);
     else if (attempt.backoffMs > 0) counters.add(COUNTER.upstreamRqRetryBackoffExponential, 1);
@@ -95,6 +98,11 @@ function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: num
       break;
   }
   counters.add(COUNTER.upstreamRqTotal, 1);
+}
+
+function wasRetried({ attempts }: RequestRecord): boolean {
+  for (let i = 1; i < attempts.length; i++) if (attempts[i].retryReason !== HEDGE) return true;
+  return false;
 }
 
 function isSuccess({ status, grpcStatus }: RequestRecord): boolean {

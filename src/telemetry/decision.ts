@@ -14,9 +14,9 @@ import { isServerError } from './server-error.ts';
  * `refused`: this proxy answered without an endpoint (breaker, no route, bad request).
  * `failed`: an endpoint or the client failed, or a timeout passed. `upstream-error`: an endpoint answered 5xx,
  * or a gRPC call with an error of the server's, and that answer was passed on. `recovered`: a retry succeeded.
- * `delayed`: it was held up on purpose, and all went well.
+ * `hedged`: of attempts side by side the first answered. `delayed`: it was held up on purpose, and all went well.
  */
-export type Verdict = 'refused' | 'failed' | 'upstream-error' | 'recovered' | 'delayed';
+export type Verdict = 'refused' | 'failed' | 'upstream-error' | 'recovered' | 'hedged' | 'delayed';
 
 export interface Decision {
   readonly requestId: string;
@@ -60,8 +60,8 @@ export interface AttemptDecision {
   /** `address:port`; empty: none could be picked. */
   readonly endpoint: string;
   /**
-   * `503`, for a gRPC call `UNAVAILABLE`, for a TCP connection `connected`, a failure kind such as `connect-refused`, or
-   * `unfinished`.
+   * `503`, for a gRPC call `UNAVAILABLE`, for a TCP connection `connected`, a failure kind such as `connect-refused`,
+   * `outrun` by another attempt, or `unfinished`.
    */
   readonly outcome: string;
   readonly flags: string;
@@ -124,6 +124,7 @@ function verdictOf(record: RequestRecord): Verdict {
   }
   if (isServerError(record.status, record.grpcStatus))
     return record.attempts.length === 0 ? 'refused' : 'upstream-error';
+  if (record.attempts.some(({ outrun }) => outrun)) return 'hedged';
   return record.attempts.length > 1 || record.retryRefused !== '' || record.injectedDelayMs === 0
     ? 'recovered'
     : 'delayed';
@@ -145,7 +146,8 @@ function attemptOf(attempt: AttemptRecord, index: number): AttemptDecision {
   };
 }
 
-function outcomeOf({ failure, status, grpcStatus, connected }: AttemptRecord): string {
+function outcomeOf({ failure, status, grpcStatus, connected, outrun }: AttemptRecord): string {
+  if (outrun) return 'outrun';
   if (failure !== null) return failure.kind;
   if (grpcStatus >= 0) return grpcStatusName(grpcStatus);
   if (connected) return 'connected';

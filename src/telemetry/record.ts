@@ -65,6 +65,9 @@ export class RequestRecord {
   }
 }
 
+/** `AttemptRecord.retryReason` of one that began beside a slow attempt. */
+export const HEDGE = 'hedge';
+
 /**
  * Why a retry that the policy wanted was not made: `attempts` used up, `budget` empty, `max-retries` full, `body`
  * too large to replay, `timeout`: no time left, `started`: the answer had begun, `no-endpoint`.
@@ -90,13 +93,15 @@ export class AttemptRecord {
   readonly backoffMs: number;
   /** The backoff came from the last answer (`Retry-After`, `X-RateLimit-Reset`), not from the exponential windows. */
   backoffFromAnswer = false;
-  /** Rule by which this attempt is a retry, e.g. `connect-failure`, `5xx`, `code-503`; empty: the first attempt. */
+  /** Rule by which this attempt is a retry, e.g. `connect-failure`, `5xx`, `code-503`, or `HEDGE`; empty: the first attempt. */
   readonly retryReason: string;
   /** Milliseconds spent waiting for a connection, handshake included. */
   connectMs = 0;
   /** Of a TCP connection: the endpoint took it. */
   connected = false;
   reused = false;
+  /** Another attempt answered first, and this one was cancelled. */
+  outrun = false;
   status = 0;
   /** gRPC's status of its answer; -1: none so far. */
   grpcStatus = -1;

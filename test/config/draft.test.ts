@@ -106,6 +106,7 @@ test('fills in every default', () => {
             filters: [],
             backends: [{ service: 's', weight: 1, filters: [] }],
             timeouts: { requestMs: 15_000, backendRequestMs: 0, grpcRequestMs: 0 },
+            hedging: null,
             fault: null,
             retry: {
               attempts: 2,

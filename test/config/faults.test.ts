@@ -125,6 +125,21 @@ services:
     faults: [['loadBalancer.consistentHash', 'useSourceIp', 'bytes have no headers']],
   },
   {
+    name: 'hedging that never begins',
+    yaml: rule('hedging: ¦{}'),
+    faults: [['rules[0].hedging', 'onPerTryTimeout: true, latencyPercentile', 'say when']],
+  },
+  {
+    name: 'a percentile that nothing is above',
+    yaml: rule('hedging: { latencyPercentile: ¦100 }'),
+    faults: [['hedging.latencyPercentile', 'below 100', 'above 95']],
+  },
+  {
+    name: 'hedging on a timeout that there is not',
+    yaml: rule('hedging: { onPerTryTimeout: ¦true }'),
+    faults: [['hedging.onPerTryTimeout', 'timeouts.backendRequest', 'state both']],
+  },
+  {
     name: 'a fault that does nothing',
     yaml: rule('fault: ¦{}'),
     faults: [['rules[0].fault', 'delay or abort', 'fixedDelay']],

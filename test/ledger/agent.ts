@@ -121,7 +121,7 @@ const jobs: Record<string, () => void> = {
       }
       if (next < 0) return;
       now = next;
-      ledger.budgets.recordRequest(service, now, policy);
+      ledger.budgets.recordRequest(service, now, policy.intervalMs);
       for (let ask = 0; ask < limit; ask++) {
         if (ledger.budgets.tryRetry(service, now, policy)) Atomics.add(control, TALLY, 1);
       }

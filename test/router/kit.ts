@@ -54,6 +54,7 @@ export function rule(sketch: RuleSketch): RuleConfig {
     filters: sketch.filters ?? [],
     backends: sketch.backends ?? [{ service: 'backend', weight: 1, filters: [] }],
     timeouts: { requestMs: 15_000, backendRequestMs: 0, grpcRequestMs: 0 },
+    hedging: null,
     fault: null,
     retry: {
       attempts: 2,

@@ -100,7 +100,31 @@ function checkRule(rule: RuleFields, path: Path, targets: RouteTargets, context:
       cure: "one attempt can't take longer than the whole request; raise request, which counts retries in",
     });
   checkRetry(rule, path, targets, context);
+  checkHedging(rule, [...path, 'hedging'], context);
   checkFault(rule, [...path, 'fault'], context);
+}
+
+function checkHedging({ hedging, retry, timeouts }: RuleFields, path: Path, context: CheckContext): void {
+  if (hedging === undefined) return;
+  const { onPerTryTimeout, latencyPercentile } = hedging;
+  if (!onPerTryTimeout && latencyPercentile === undefined)
+    context.faultIfWhole({
+      path,
+      expected: 'onPerTryTimeout: true, latencyPercentile, or both',
+      cure: 'say when a second attempt begins, or remove hedging',
+    });
+  if (latencyPercentile !== undefined && (latencyPercentile <= 0 || latencyPercentile >= 100))
+    context.fault({
+      path: [...path, 'latencyPercentile'],
+      expected: 'a percentile above 0 and below 100',
+      cure: 'the slowest 5 % are above 95',
+    });
+  if (onPerTryTimeout && (timeouts.backendRequest === 0 || retry.attempts === 0))
+    context.faultIfWhole({
+      path: [...path, 'onPerTryTimeout'],
+      expected: 'timeouts.backendRequest and retry.attempts above 0 beside onPerTryTimeout',
+      cure: 'state both: the timeout says when the next attempt begins, the retry that there may be one',
+    });
 }
 
 function checkFault({ fault, filters }: RuleFields, path: Path, context: CheckContext): void {

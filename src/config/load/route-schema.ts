@@ -142,6 +142,28 @@ const retry = z.strictObject({
     .describe('Picks repeated to find an endpoint that this request has not tried.'),
 });
 
+const hedging = z.strictObject({
+  onPerTryTimeout: z
+    .boolean()
+    .prefault(false)
+    .describe(
+      "The per-try timeout lets its attempt go on, beside the retry that it leads to: Envoy's hedge_on_per_try_timeout.",
+    ),
+  latencyPercentile: percent()
+    .optional()
+    .describe(
+      'A second attempt begins when the first takes longer than so many percent of attempts at the service do. Absent: never.',
+    ),
+  maxExtraPercent: percent()
+    .prefault(5)
+    .describe(
+      "Second attempts for latency that the whole node may make, in percent of the service's requests of the last ten seconds (of its retry budget's interval, where that is stated).",
+    ),
+  methods: choice(['IDEMPOTENT', 'ANY'])
+    .prefault('IDEMPOTENT')
+    .describe('Requests that latency may send twice. gRPC calls are POST requests.'),
+});
+
 const fault = z.strictObject({
   delay: z
     .strictObject({
@@ -191,6 +213,7 @@ const rule = z.strictObject({
     .prefault({})
     .describe("Gateway API's HTTPRouteTimeouts."),
   retry: retry.prefault({}).describe('When a request is sent again.'),
+  hedging: hedging.optional().describe('A second attempt beside one that is slow; the first answer counts.'),
   fault: fault.optional().describe("Faults on purpose: Istio's HTTPFaultInjection."),
 });
 

@@ -6,6 +6,7 @@ import type {
   FaultConfig,
   FilterConfig,
   HeaderModifier,
+  HedgingConfig,
   MatchConfig,
   PathModifier,
   RetryConfig,
@@ -37,6 +38,7 @@ export function routeDraft(route: RouteFields): RouteConfig {
         grpcRequestMs: rule.timeouts.request ?? 0,
       },
       retry: retryDraft(rule.retry),
+      hedging: hedgingDraft(rule.hedging),
       fault: faultDraft(rule.fault),
     })),
   };
@@ -113,6 +115,16 @@ function retryDraft(retry: RuleFields['retry']): RetryConfig {
     resetMaxMs: retry.maxResetInterval,
     replayBytes: retry.replayBytes,
     hostSelectionAttempts: retry.hostSelectionAttempts,
+  };
+}
+
+function hedgingDraft(hedging: RuleFields['hedging']): HedgingConfig | null {
+  if (hedging === undefined) return null;
+  return {
+    onPerTryTimeout: hedging.onPerTryTimeout,
+    latencyPercentile: hedging.latencyPercentile ?? null,
+    maxExtraPercent: hedging.maxExtraPercent,
+    anyMethod: hedging.methods === 'ANY',
   };
 }
 

@@ -3,7 +3,7 @@
  * exchange takes what it needs of them when it starts.
  */
 import type { Clock, TimerWheel } from '../../base/index.ts';
-import type { FaultConfig, RuleConfig } from '../../config/index.ts';
+import type { FaultConfig, HedgingConfig, RuleConfig } from '../../config/index.ts';
 import type { Recorder } from '../../telemetry/index.ts';
 import { compileRetry, compileTimeouts, type RetryPolicy, type RuleTimeouts } from '../policy/index.ts';
 import type { ConnectionRoutes, Router } from '../router/index.ts';
@@ -13,11 +13,17 @@ import type { UpstreamService } from '../upstream/index.ts';
 export interface RulePolicy {
   readonly retry: RetryPolicy;
   readonly timeouts: RuleTimeouts;
+  readonly hedging: HedgingConfig | null;
   readonly fault: FaultConfig | null;
 }
 
 export function compileRulePolicy(rule: RuleConfig): RulePolicy {
-  return { retry: compileRetry(rule.retry), timeouts: compileTimeouts(rule.timeouts), fault: rule.fault };
+  return {
+    retry: compileRetry(rule.retry),
+    timeouts: compileTimeouts(rule.timeouts),
+    hedging: rule.hedging,
+    fault: rule.fault,
+  };
 }
 
 export interface ExchangeContext {

@@ -101,10 +101,11 @@ export class Exchange
     prepareRequest(head, path, rule, backend, this.stream.facts, this.listener);
     record.forwardedFor = head.headers.get(H['x-forwarded-for']) ?? '';
     this.affinity = affinityOf(service, head, record, this.context.random);
-    const { retry, timeouts } = rule.attached;
+    const { retry, timeouts, hedging } = rule.attached;
     this.timeouts = record.grpc ? grpcTimeouts(timeouts, head.headers) : timeouts.http;
     if (this.timeouts.fromStart) this.startRequestTimer(this.timeouts);
-    this.body = new RequestBody(retry.config.attempts > 0 ? retry.config.replayBytes : 0);
+    const again = retry.config.attempts > 0 || hedging !== null;
+    this.body = new RequestBody(again ? retry.config.replayBytes : 0);
     this.gates = Gates.of(this, this);
     if (head.body === 'none' || head.body === 'tunnel') this.requestComplete(null);
     service.recordRequest();
@@ -250,7 +251,7 @@ export class Exchange
     const { context, head, record, service, affinity } = this;
     const body = this.body as RequestBody;
     const timeouts = this.timeouts as Timeouts;
-    const policy = this.rule.attached.retry;
+    const policy = this.rule.attached;
     this.tries = new Tries(this, context, { head, body, record, service, policy, timeouts, affinity });
     this.tries.start();
   }

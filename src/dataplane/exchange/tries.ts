@@ -3,10 +3,11 @@
  * first answer that is not to be tried again is the request's, and the others are cancelled, at their endpoints too.
  *
  *   start → attempt → (failure, or an answer that is to be tried again → backoff → attempt)* → answer
+ *              └ slow → a hedge beside it
  */
-import { type Failure, Timer, type TimerOwner } from '../../base/index.ts';
+import { type Failure, failure, Timer, type TimerOwner } from '../../base/index.ts';
 import { H, type HeaderList, type RequestHead, type ResponseHead } from '../../message/index.ts';
-import { AttemptRecord, type RequestRecord } from '../../telemetry/index.ts';
+import { AttemptRecord, HEDGE, type RequestRecord } from '../../telemetry/index.ts';
 import {
   afterFailure,
   afterHead,
@@ -22,8 +23,9 @@ import type { UpstreamService } from '../upstream/index.ts';
 import { admit } from './admission.ts';
 import type { Affinity } from './affinity.ts';
 import { Attempt, type Attempted, type AttemptOwner } from './attempt.ts';
-import type { ExchangeContext } from './context.ts';
+import type { ExchangeContext, RulePolicy } from './context.ts';
 import { noteGrpcEnd, noteGrpcHead } from './grpc-status.ts';
+import { Hedge, type HedgeOwner } from './hedge.ts';
 import type { RequestBody } from './request-body.ts';
 import { RetryPlan } from './retry-plan.ts';
 
@@ -47,12 +49,12 @@ export interface TriedRequest {
   readonly body: RequestBody;
   readonly record: RequestRecord;
   readonly service: UpstreamService;
-  readonly policy: RetryPolicy;
+  readonly policy: RulePolicy;
   readonly timeouts: Timeouts;
   readonly affinity: Affinity | null;
 }
 
-export class Tries implements AttemptOwner, Attempted, TimerOwner {
+export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
   readonly service: UpstreamService;
   readonly head: RequestHead;
   readonly body: RequestBody;
@@ -65,6 +67,7 @@ export class Tries implements AttemptOwner, Attempted, TimerOwner {
   private readonly timeouts: Timeouts;
   private readonly affinity: Affinity | null;
   private readonly plan: RetryPlan;
+  private readonly hedge: Hedge | null;
   /** In the order in which they began; once there is an answer, the answering one alone. */
   private readonly live: Attempt[] = [];
   private answering: Attempt | null = null;
@@ -79,20 +82,23 @@ export class Tries implements AttemptOwner, Attempted, TimerOwner {
     this.body = request.body;
     this.record = request.record;
     this.service = request.service;
-    this.policy = request.policy;
+    this.policy = request.policy.retry;
+    this.hedge = Hedge.of(this, context, request);
     this.timeouts = request.timeouts;
     this.affinity = request.affinity;
-    this.plan = new RetryPlan(request.policy, request.service);
+    this.plan = new RetryPlan(this.policy, this.service);
   }
 
   /** Begins the first attempt. */
   start(): void {
-    this.begin();
+    this.begin('', 0);
+    this.armHedge();
   }
 
   /** More of the request body has come, or its end. */
   onBodyProgress(): void {
     for (let i = 0; i < this.live.length; i++) (this.live[i] as Attempt).onBodyProgress();
+    this.armHedge();
   }
 
   /** The answer's last word has been said; a tunnel's when both sides have ended. */
@@ -126,12 +132,25 @@ export class Tries implements AttemptOwner, Attempted, TimerOwner {
 
   /** The request is over, and no attempt is under way. */
   end(): void {
+    this.hedge?.cancel();
     if (this.backoffTimer !== null) this.wheel.cancel(this.backoffTimer);
     this.plan.drop(this.record.serviceSlot);
   }
 
+  /** The backoff is over. */
   onTimer(): void {
-    this.begin();
+    const { plan } = this;
+    this.begin(plan.reason, plan.waitMs);
+  }
+
+  /** The attempt under way is slower than most, so another begins. */
+  onHedge(): void {
+    const slow = this.live[0];
+    const { hedge } = this;
+    if (hedge === null || slow === undefined || !slow.started || this.answering !== null) return;
+    if (this.live.length > 1 || !this.body.restartable || !hedge.take()) return;
+    this.plan.tried.push(slow.endpointIndex);
+    this.begin(HEDGE, 0);
   }
 
   // What attempts tell.
@@ -150,7 +169,14 @@ export class Tries implements AttemptOwner, Attempted, TimerOwner {
   onAttemptHead(attempt: Attempt, head: ResponseHead): void {
     const { record, context, policy } = this;
     if (record.grpc) noteGrpcHead(attempt.record, head);
+    this.hedge?.observe(attempt.record, context.clock.nowMs());
     const decision = afterHead(policy, head, record.method);
+    if (decision.retry && this.othersRun) {
+      this.forget(attempt);
+      attempt.discardAnswer();
+      return;
+    }
+    record.retryRefused = '';
     if (decision.retry) {
       const resetMs = resetDelayMs(policy.config, head.headers, context.clock.wallMs(), context.random());
       if (this.tryAgain(attempt, decision, resetMs)) {
@@ -183,34 +209,42 @@ export class Tries implements AttemptOwner, Attempted, TimerOwner {
       this.owner.onTriesFailed(why);
       return;
     }
+    if (this.othersRun) return;
     const decision = afterFailure(policy, why, record.method, attempt.started, attempt.record.reused);
     if (this.tryAgain(attempt, decision, -1)) return;
     this.owner.onTriesFailed(why);
   }
 
-  onAttemptOverdue(): boolean {
-    return false;
+  onAttemptOverdue(attempt: Attempt): boolean {
+    if (this.hedge?.config.onPerTryTimeout !== true) return false;
+    const { record, policy } = this;
+    const why = failure('per-try-timeout');
+    const decision = afterFailure(policy, why, record.method, attempt.started, attempt.record.reused);
+    if (this.backoffTimer?.armed !== true) this.tryAgain(attempt, decision, -1);
+    return true;
   }
 
   // Attempts, one after the other and side by side.
 
-  private begin(): void {
+  /** `reason`: of the record. `waitMs`: the backoff before it. */
+  private begin(reason: string, waitMs: number): void {
     const { context, record, plan, service, policy } = this;
-    const avoided = policy.config.hostSelectionAttempts > 0 ? plan.tried : [];
+    const avoided = policy.config.hostSelectionAttempts > 0 || reason === HEDGE ? plan.tried : [];
     const { picked, failure: refused } = admit(service, avoided, this.affinity, record);
     if (picked === null) {
-      plan.drop(service.config.slot);
-      this.owner.onTriesFailed(refused);
+      if (reason !== HEDGE) plan.drop(service.config.slot);
+      if (this.live.length === 0) this.owner.onTriesFailed(refused);
       return;
     }
-    const made = new AttemptRecord(record.service, context.clock.nowMs(), plan.waitMs, plan.reason);
-    made.backoffFromAnswer = plan.waitFromAnswer;
+    const made = new AttemptRecord(record.service, context.clock.nowMs(), waitMs, reason);
+    made.backoffFromAnswer = waitMs > 0 && plan.waitFromAnswer;
     made.endpoint = picked.address;
     if (record.trace !== null) made.spanId = context.recorder.attemptSpanId(record.trace);
     record.attempts.push(made);
-    if (!plan.allowsMore) this.body.giveUpReplay();
+    if (!plan.allowsMore && this.hedge?.mayCome !== true) this.body.giveUpReplay();
     const timeoutMs = attemptTimeoutMs(this.timeouts, this.owner.elapsedMs());
-    const attempt = new Attempt(this, this, picked, plan.tried, plan.takeUnit(), made, timeoutMs);
+    const holdsUnit = reason !== HEDGE && plan.takeUnit();
+    const attempt = new Attempt(this, this, picked, plan.tried, holdsUnit, made, timeoutMs);
     this.live.push(attempt);
     attempt.start();
   }
@@ -228,10 +262,38 @@ export class Tries implements AttemptOwner, Attempted, TimerOwner {
     return true;
   }
 
-  /** `attempt` answers the request. */
+  /** `attempt` answers the request: the others are cancelled, and none will follow. */
   private settle(attempt: Attempt): void {
     this.answering = attempt;
+    if (this.othersRun) this.stopOthers(attempt);
+    this.hedge?.cancel();
     this.body.giveUpReplay();
+  }
+
+  private stopOthers(attempt: Attempt): void {
+    const { live, hedge } = this;
+    for (const other of live) {
+      if (other === attempt) continue;
+      other.record.outrun = true;
+      other.cancel(null, 'abandoned');
+      // It would have taken longer still; for a percentile below it that is as good.
+      hedge?.observe(other.record, this.clock.nowMs());
+    }
+    live.length = 0;
+    live.push(attempt);
+    this.end();
+  }
+
+  /** Besides one attempt, others are under way or about to begin. */
+  private get othersRun(): boolean {
+    return this.live.length > 1 || this.backoffTimer?.armed === true;
+  }
+
+  /** Once the whole request is there, because only then how long an attempt takes is its endpoint's affair. */
+  private armHedge(): void {
+    const first = this.live[0];
+    if (this.hedge === null || first === undefined || !this.body.complete) return;
+    this.hedge.arm(first.record.startMs);
   }
 
   private forget(attempt: Attempt): void {

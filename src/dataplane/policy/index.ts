@@ -8,6 +8,7 @@ export { asGrpcReply, grpcReply } from './grpc-reply.ts';
 export { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
 export { affinityCookie, hashKeyOf } from './hash-key.ts';
 export { isIdempotent } from './idempotency.ts';
+export { LatencyWindow } from './latency-window.ts';
 export { type LocalReply, localReply } from './local-reply.ts';
 export {
   afterFailure,

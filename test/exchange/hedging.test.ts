@@ -1,0 +1,194 @@
+/** Two attempts of one request side by side: when the second begins, whose answer counts, and what becomes of the other. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { describe, test } from 'node:test';
+import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
+import { type HttpBackend, httpBackend, oneService } from '../kit/raw.ts';
+import { ask, FREELY, request } from './retrying.ts';
+
+const PER_TRY =
+  'timeouts: { backendRequest: 50ms }\nretry: { backoff: 1ms }\nhedging: { onPerTryTimeout: true }';
+
+/** Keeps the first answer back, and answers the requests after it with their number. */
+async function slowAtFirst(status = 200): Promise<HttpBackend & { readonly held: () => ServerResponse }> {
+  let first: ServerResponse | null = null;
+  const backend = await httpBackend((incoming, response, index) => {
+    incoming.resume();
+    if (index === 0) first = response;
+    else response.writeHead(status).end(`answer ${index}`);
+  });
+  return Object.assign(backend, { held: () => first as unknown as ServerResponse });
+}
+
+/** Enough attempts for a percentile to be known, all of them quick. */
+async function warm(proxy: TestProxy): Promise<void> {
+  for (let i = 0; i < 100; i++) await ask(proxy, request('GET'));
+}
+
+describe('on the per-try timeout', () => {
+  test('the next attempt runs beside the overdue one, whose endpoint is told when it has lost', async () => {
+    const backend = await slowAtFirst();
+    await withProxy(oneService([backend.port], { rule: PER_TRY }), async (proxy) => {
+      assert.match(await ask(proxy, request('GET')), /answer 1$/);
+      const { attempts } = await proxy.decision();
+      assert.deepEqual(
+        attempts.map(({ outcome }) => outcome),
+        ['outrun', '200'],
+      );
+      const { socket } = backend.held();
+      if (socket?.destroyed === false) await once(socket, 'close');
+    });
+    await backend.close();
+  });
+
+  test('the overdue one may still win, and the other is cancelled', async () => {
+    const late: ServerResponse[] = [];
+    const backend = await httpBackend((_, response) => {
+      late.push(response);
+      if (late.length === 2) late[0]?.end('the first');
+    });
+    await withProxy(oneService([backend.port], { rule: PER_TRY }), async (proxy) => {
+      const answer = ask(proxy, request('GET'));
+      assert.match(await answer, /the first$/);
+      const { verdict, attempts } = await proxy.decision();
+      assert.equal(verdict, 'hedged');
+      assert.deepEqual(
+        attempts.map(({ outcome, reason }) => [outcome, reason]),
+        [
+          ['200', ''],
+          ['outrun', 'per-try-timeout'],
+        ],
+      );
+      await until(() => late[1]?.socket?.destroyed !== false, 'the end of the connection that lost');
+    });
+    await backend.close();
+  });
+
+  test('an answer that is to be tried again gives way to the attempt that still runs', async () => {
+    const backend = await slowAtFirst(503);
+    await withProxy(oneService([backend.port], { rule: PER_TRY, service: FREELY }), async (proxy) => {
+      const answer = ask(proxy, request('GET'));
+      await until(() => backend.requests.length === 2, 'the second attempt');
+      await until(() => proxy.gauge('a', 'requests') === 1, 'the end of the second attempt');
+      backend.held().end('late');
+      assert.match(await answer, /late$/);
+      const { attempts } = await proxy.decision();
+      assert.deepEqual(
+        attempts.map(({ outcome }) => outcome),
+        ['200', '503'],
+      );
+    });
+    await backend.close();
+  });
+
+  test('a request that may not be sent twice simply goes on', async () => {
+    const held: ServerResponse[] = [];
+    const backend = await httpBackend((incoming, response, index) => {
+      incoming.resume();
+      if (index < 2) held.push(response);
+      else response.end('hedged');
+    });
+    await withProxy(oneService([backend.port], { rule: PER_TRY }), async (proxy) => {
+      const order = ask(proxy, request('POST', 'order'));
+      await until(() => backend.requests.length === 1, 'the attempt');
+      // The GET begins later, so when its timeout has passed, that of the POST has too.
+      assert.match(await ask(proxy, request('GET')), /hedged$/);
+      held[0]?.end('late');
+      assert.match(await order, /late$/);
+      assert.equal(backend.requests.filter(({ method }) => method === 'POST').length, 1);
+    });
+    await backend.close();
+  });
+});
+
+describe('after a percentile of latency', () => {
+  const rule = 'hedging: { latencyPercentile: 95, maxExtraPercent: 5 }\nretry: { attempts: 0 }';
+
+  async function pair(
+    slow: (index: number) => boolean,
+  ): Promise<{ backends: HttpBackend[]; held: ServerResponse[] }> {
+    const held: ServerResponse[] = [];
+    let count = 0;
+    const answer = (incoming: { resume(): void }, response: ServerResponse): void => {
+      incoming.resume();
+      if (slow(count++)) held.push(response);
+      else response.end('quick');
+    };
+    return { backends: [await httpBackend(answer), await httpBackend(answer)], held };
+  }
+
+  const twoEndpoints = (backends: readonly HttpBackend[], stated = rule): string =>
+    oneService(
+      backends.map(({ port }) => port),
+      { rule: stated },
+    );
+
+  test('a second attempt goes to another endpoint, and the slow one is cancelled there', async () => {
+    const { backends, held } = await pair((index) => index === 100);
+    await withProxy(twoEndpoints(backends), async (proxy) => {
+      await warm(proxy);
+      assert.match(await ask(proxy, request('GET')), /quick$/);
+      const { verdict, attempts } = await proxy.decision();
+      assert.equal(verdict, 'hedged');
+      assert.deepEqual(
+        attempts.map(({ outcome, reason }) => [outcome, reason]),
+        [
+          ['outrun', ''],
+          ['200', 'hedge'],
+        ],
+      );
+      assert.notEqual(attempts[0]?.endpoint, attempts[1]?.endpoint);
+      if (held[0]?.socket?.destroyed === false) await once(held[0].socket, 'close');
+      assert.deepEqual(
+        [proxy.counter('a', 'upstreamRqHedge'), proxy.counter('a', 'upstreamRqHedgeSuccess')],
+        [1, 1],
+      );
+      assert.equal(proxy.counter('a', 'upstreamRqRetry'), 0, 'it is no retry');
+    });
+    for (const backend of backends) await backend.close();
+  });
+
+  test('never more than the share of the requests that is allowed', async () => {
+    const { backends, held } = await pair((index) => index >= 100);
+    await withProxy(twoEndpoints(backends), async (proxy) => {
+      await warm(proxy);
+      const asked = Array.from({ length: 40 }, () => ask(proxy, request('GET')));
+      // 5 % of 140 requests.
+      await until(() => proxy.counter('a', 'upstreamRqHedgeOverflow') === 33, 'refusals');
+      await until(() => held.length === 47, 'attempts');
+      for (const response of held) response.end('late');
+      for (const answer of asked) assert.match(await answer, /late$/);
+      assert.equal(proxy.counter('a', 'upstreamRqHedge'), 7);
+    });
+    for (const backend of backends) await backend.close();
+  });
+
+  test('a POST is sent once', async () => {
+    const { backends, held } = await pair((index) => index === 100 || index === 101);
+    await withProxy(twoEndpoints(backends), async (proxy) => {
+      await warm(proxy);
+      const order = ask(proxy, request('POST', 'order'));
+      await until(() => held.length === 1, 'the slow attempt');
+      // The GET begins later, so when it is slow, the POST is too.
+      assert.match(await ask(proxy, request('GET')), /quick$/);
+      held[0]?.end('late');
+      assert.match(await order, /late$/);
+      assert.equal(proxy.counter('a', 'upstreamRqHedge'), 1);
+    });
+    for (const backend of backends) await backend.close();
+  });
+
+  test('a POST of a rule with `methods: ANY` may be sent twice', async () => {
+    const { backends } = await pair((index) => index === 100);
+    await withProxy(
+      twoEndpoints(backends, rule.replace('maxExtra', 'methods: ANY, maxExtra')),
+      async (proxy) => {
+        await warm(proxy);
+        assert.match(await ask(proxy, request('POST', 'order')), /quick$/);
+        assert.equal(proxy.counter('a', 'upstreamRqHedge'), 1);
+      },
+    );
+    for (const backend of backends) await backend.close();
+  });
+});
