@@ -30,7 +30,8 @@ export class LatencyWindow {
 
   /** What `percentile` percent of the attempts stayed below, in ms; -1: too few were seen. */
   percentile(percentile: number, nowMs: number): number {
-    if (this.counted >= 0 && this.countedFor === percentile && nowMs - this.countedMs < RECOUNT_MS) return this.counted;
+    if (this.counted >= 0 && this.countedFor === percentile && nowMs - this.countedMs < RECOUNT_MS)
+      return this.counted;
     this.turn(nowMs);
     this.countedFor = percentile;
     this.countedMs = nowMs;
