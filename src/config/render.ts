@@ -205,6 +205,10 @@ function filter(config: FilterConfig): Rendered {
           statusCode: config.statusCode,
         },
       };
+    case 'RequestMirror': {
+      const { type, service: name, percent } = config;
+      return { type, requestMirror: { backendRef: { name }, percent } };
+    }
     case 'DirectResponse': {
       const { type, ...directResponse } = config;
       return { type, directResponse };

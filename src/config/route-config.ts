@@ -91,12 +91,20 @@ export type FilterConfig =
       readonly path: PathModifier | null;
       readonly statusCode: 301 | 302 | 303 | 307 | 308;
     }
+  | ({ readonly type: 'RequestMirror' } & MirrorConfig)
   | {
       readonly type: 'DirectResponse';
       readonly statusCode: number;
       readonly body: string;
       readonly contentType: string;
     };
+
+/** Where copies of requests go. */
+export interface MirrorConfig {
+  readonly service: string;
+  /** Of the requests, 0 to 100. */
+  readonly percent: number;
+}
 
 export interface HeaderModifier {
   readonly set: readonly NameValue[];

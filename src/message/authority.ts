@@ -24,6 +24,12 @@ export function isHostAndPort(text: string): boolean {
   return colon >= 0 && isHost(text.slice(0, colon)) && isPort(text.slice(colon + 1), false);
 }
 
+/** The authority with more at the end of its host; an address in brackets gets it behind them, as in Envoy. */
+export function addToHost(authority: string, more: string): string {
+  const colon = portColon(authority);
+  return colon < 0 ? authority + more : authority.slice(0, colon) + more + authority.slice(colon);
+}
+
 /** Where the port's colon is; -1: there is none. */
 function portColon(text: string): number {
   return text.startsWith('[') ? text.indexOf(':', text.indexOf(']') + 1 || text.length) : text.indexOf(':');

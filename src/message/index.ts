@@ -1,6 +1,6 @@
 /** message: what codecs, router, pools and telemetry all speak. */
 
-export { isAuthority, isHostAndPort } from './authority.ts';
+export { addToHost, isAuthority, isHostAndPort } from './authority.ts';
 export type { ByteHandler, ByteStream } from './bytes.ts';
 export { FieldSet } from './field-set.ts';
 export { isGrpc } from './grpc.ts';

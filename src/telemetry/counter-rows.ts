@@ -59,8 +59,9 @@ export const SERVICE_ROWS = [
   [
     'retryOrShadowAbandoned',
     'retry_or_shadow_abandoned',
-    'Retries not made because the request body was larger than the replay buffer.',
+    'Retries not made because the request body was larger than the replay buffer, and mirrored requests that were not sent, or not whole.',
   ],
+  ['upstreamRqShadow', 'upstream_rq_shadow', 'Mirrored requests that came to the service.'],
   ['upstreamRqTimeout', 'upstream_rq_timeout', 'Requests that ran into timeouts.request.'],
   [
     'upstreamRqPerTryTimeout',

@@ -12,11 +12,7 @@ import { isServerError } from './server-error.ts';
 export function countUpstream(counters: CounterBlock, record: RequestRecord): void {
   const { attempts, failure } = record;
   for (let i = 0; i < attempts.length; i++) countAttempt(counters, attempts[i], i);
-  if (record.status > 0) {
-    counters.add(COUNTER.upstreamRqCompleted, 1);
-    const cls = (record.status / 100) | 0;
-    if (cls >= 1 && cls <= 5) counters.add(COUNTER.upstreamRq1xx + cls - 1, 1);
-  }
+  if (record.status > 0) countStatus(counters, record.status);
   if (failure === null && wasRetried(record) && isSuccess(record))
     counters.add(COUNTER.upstreamRqRetrySuccess, 1);
   if (record.retryRefused !== '') countRefusal(counters, record);
@@ -26,6 +22,13 @@ export function countUpstream(counters: CounterBlock, record: RequestRecord): vo
   else if (failure.kind === 'max-requests' || failure.kind === 'max-pending') {
     counters.add(COUNTER.upstreamRqPendingOverflow, 1);
   }
+}
+
+/** Counts a copy of a request at the service that got it. */
+export function countMirrored(counters: CounterBlock, attempt: AttemptRecord): void {
+  counters.add(COUNTER.upstreamRqShadow, 1);
+  countAttempt(counters, attempt, 0);
+  if (attempt.status > 0) countStatus(counters, attempt.status);
 }
 
 /** Counts what the client saw. */
@@ -98,6 +101,12 @@ function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: num
       break;
   }
   counters.add(COUNTER.upstreamRqTotal, 1);
+}
+
+function countStatus(counters: CounterBlock, status: number): void {
+  counters.add(COUNTER.upstreamRqCompleted, 1);
+  const cls = (status / 100) | 0;
+  if (cls >= 1 && cls <= 5) counters.add(COUNTER.upstreamRq1xx + cls - 1, 1);
 }
 
 function wasRetried({ attempts }: RequestRecord): boolean {

@@ -47,6 +47,8 @@ export interface Decision {
   readonly observedValue: number;
   /** Why no further attempt was made; empty: none was wanted. */
   readonly retryRefused: RetryRefusal;
+  /** Services that got a copy of the request. */
+  readonly mirrors: readonly string[];
   readonly durationMs: number;
   readonly attempts: readonly AttemptDecision[];
   /** What a person can do about it. */
@@ -110,6 +112,7 @@ export function decisionOf(record: RequestRecord): Decision {
     limitValue: record.limitValue,
     observedValue: record.observedValue,
     retryRefused: record.retryRefused,
+    mirrors: record.mirrors === '' ? [] : record.mirrors.split(','),
     durationMs: round(record.endMs - record.startMs),
     attempts: record.attempts.map(attemptOf),
     cure: cureFor(record),

@@ -5,6 +5,7 @@
 export { AccessLog, type AccessLogOptions } from './access-log.ts';
 export type { RecordBatch, SeriesAnnouncement, TelemetrySink } from './batch.ts';
 export type { ConnectionCounts } from './connection-series.ts';
+export { countMirrored } from './counting.ts';
 export type { AttemptDecision, Decision, Verdict } from './decision.ts';
 export {
   BLOCK_CELLS,

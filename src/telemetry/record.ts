@@ -29,6 +29,8 @@ export class RequestRecord {
   trace: TraceContext | null = null;
   /** Name of the rule that matched; empty: none did. */
   rule = '';
+  /** Services that got a copy of it, separated by commas; empty: none. */
+  mirrors = '';
   /** Service the last attempt went to, or would have gone to; empty: none. */
   service = '';
   /** Its slot in the ledger; -1: none. */

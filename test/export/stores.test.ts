@@ -25,6 +25,7 @@ function decision(requestId: string, status = 503): Decision {
     limit: '',
     limitValue: -1,
     observedValue: -1,
+    mirrors: [],
     retryRefused: '',
     durationMs: 1,
     attempts: [],

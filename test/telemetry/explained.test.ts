@@ -142,6 +142,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
       limit: '',
       limitValue: -1,
       observedValue: -1,
+      mirrors: [],
       retryRefused: '',
       durationMs: 12.5,
       attempts: [

@@ -37,6 +37,8 @@ const EXCLUSIVE = [
   ['URLRewrite', 'RequestRedirect'],
   ['URLRewrite', 'DirectResponse'],
   ['RequestRedirect', 'DirectResponse'],
+  ['RequestRedirect', 'RequestMirror'],
+  ['DirectResponse', 'RequestMirror'],
 ] as const;
 
 function checkList(
@@ -48,7 +50,7 @@ function checkList(
   const seen = new Set<string>();
   filters.forEach((filter, i) => {
     const at = [...path, i];
-    if (seen.has(filter.type))
+    if (seen.has(filter.type) && filter.type !== 'RequestMirror')
       context.fault({
         path: [...at, 'type'],
         expected: `one filter of type ${filter.type}`,

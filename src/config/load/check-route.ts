@@ -176,15 +176,23 @@ function checkBackends(rule: RuleFields, path: Path, targets: RouteTargets, cont
       cure: 'every request that matches gets 500, as in Gateway API',
     });
   backendRefs.forEach(({ name }, i) => {
-    checkReference(context, [...at, i, 'name'], 'service', name, context.serviceNames);
-    if (targets.tcp.has(name))
-      context.fault({
-        path: [...at, i, 'name'],
-        expected: 'a service that speaks HTTP',
-        found: `"${name}", of protocol tcp`,
-        cure: 'write a TCP route (tcpRoutes) to it, or correct the protocol of the service',
-      });
+    checkHttpService(name, [...at, i, 'name'], targets, context);
   });
+  rule.filters.forEach(({ requestMirror }, i) => {
+    const name = [...path, 'filters', i, 'requestMirror', 'backendRef', 'name'];
+    if (requestMirror !== undefined) checkHttpService(requestMirror.backendRef.name, name, targets, context);
+  });
+}
+
+function checkHttpService(name: string, path: Path, targets: RouteTargets, context: CheckContext): void {
+  checkReference(context, path, 'service', name, context.serviceNames);
+  if (targets.tcp.has(name))
+    context.fault({
+      path,
+      expected: 'a service that speaks HTTP',
+      found: `"${name}", of protocol tcp`,
+      cure: 'write a TCP route (tcpRoutes) to it, or correct the protocol of the service',
+    });
 }
 
 function checkRetry(rule: RuleFields, path: Path, targets: RouteTargets, context: CheckContext): void {

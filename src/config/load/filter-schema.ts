@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 import { LIMITS } from '../../base/index.ts';
-import { requestPath } from './measures.ts';
-import { anyText, choice, headerName, headerValue, hostname } from './names.ts';
+import { percent, requestPath } from './measures.ts';
+import { anyText, choice, headerName, headerValue, hostname, objectName } from './names.ts';
 import { integer, type Leaf, leaf, Refusal } from './scalar.ts';
 
 const nameValue = z.strictObject({
@@ -48,12 +48,18 @@ const directResponse = z.strictObject({
   contentType: headerValue().prefault('text/plain; charset=utf-8').describe('Content-Type of the answer.'),
 });
 
+const requestMirror = z.strictObject({
+  backendRef: z.strictObject({ name: objectName().describe('A service.') }).describe('Where copies go.'),
+  percent: percent().prefault(100).describe('Of the requests.'),
+});
+
 /** Each type with the field that belongs to it. */
 export const FILTER_FIELDS = {
   RequestHeaderModifier: 'requestHeaderModifier',
   ResponseHeaderModifier: 'responseHeaderModifier',
   URLRewrite: 'urlRewrite',
   RequestRedirect: 'requestRedirect',
+  RequestMirror: 'requestMirror',
   DirectResponse: 'directResponse',
 } as const;
 
@@ -62,12 +68,12 @@ const TYPES = [
   'ResponseHeaderModifier',
   'URLRewrite',
   'RequestRedirect',
+  'RequestMirror',
   'DirectResponse',
 ] as const;
 
 const filter = z.strictObject({
   type: choice(TYPES, {
-    RequestMirror: 'request mirroring is not supported yet',
     ExtensionRef: 'extensions are not supported',
     CORS: 'CORS is not supported yet',
     ExternalAuth: 'external authorisation is not supported yet',
@@ -76,6 +82,9 @@ const filter = z.strictObject({
   responseHeaderModifier: headerModifier.optional().describe('Changes answer headers.'),
   urlRewrite: urlRewrite.optional().describe('Changes host or path before the request is sent on.'),
   requestRedirect: requestRedirect.optional().describe('Answers with a redirect.'),
+  requestMirror: requestMirror
+    .optional()
+    .describe('Sends a copy to another service. Nobody waits for it. May be there several times.'),
   directResponse: directResponse.optional().describe('Answers without asking a backend.'),
 });
 

@@ -244,7 +244,10 @@ class LoadByMembers {
     const draft = routeDraft(fields);
     const route = {
       listeners: draft.listeners,
-      services: draft.rules.flatMap(({ backends }) => backends.map(({ service }) => service)),
+      services: draft.rules.flatMap(({ backends, filters }) => [
+        ...backends.map(({ service }) => service),
+        ...filters.flatMap((filter) => (filter.type === 'RequestMirror' ? filter.service : [])),
+      ]),
       draft,
       nodes: measure(source.data, MEMBER_DEPTH).nodes,
     };

@@ -162,6 +162,12 @@ function filterDraft(filter: FilterFields): FilterConfig {
         path: pathDraft(filter.requestRedirect?.path),
         statusCode: filter.requestRedirect?.statusCode ?? 302,
       };
+    case 'RequestMirror':
+      return {
+        type: filter.type,
+        service: filter.requestMirror?.backendRef.name ?? '',
+        percent: filter.requestMirror?.percent ?? 100,
+      };
     case 'DirectResponse':
       return {
         type: filter.type,

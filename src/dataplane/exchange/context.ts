@@ -3,7 +3,7 @@
  * exchange takes what it needs of them when it starts.
  */
 import type { Clock, TimerWheel } from '../../base/index.ts';
-import type { FaultConfig, HedgingConfig, RuleConfig } from '../../config/index.ts';
+import type { FaultConfig, HedgingConfig, MirrorConfig, RuleConfig } from '../../config/index.ts';
 import type { Recorder } from '../../telemetry/index.ts';
 import { compileRetry, compileTimeouts, type RetryPolicy, type RuleTimeouts } from '../policy/index.ts';
 import type { ConnectionRoutes, Router } from '../router/index.ts';
@@ -15,6 +15,7 @@ export interface RulePolicy {
   readonly timeouts: RuleTimeouts;
   readonly hedging: HedgingConfig | null;
   readonly fault: FaultConfig | null;
+  readonly mirrors: readonly MirrorConfig[];
 }
 
 export function compileRulePolicy(rule: RuleConfig): RulePolicy {
@@ -23,6 +24,7 @@ export function compileRulePolicy(rule: RuleConfig): RulePolicy {
     timeouts: compileTimeouts(rule.timeouts),
     hedging: rule.hedging,
     fault: rule.fault,
+    mirrors: rule.filters.filter((filter) => filter.type === 'RequestMirror'),
   };
 }
 

@@ -28,6 +28,7 @@ import { choose, type Routed } from './choose.ts';
 import type { ExchangeContext, RulePolicy } from './context.ts';
 import { type GatedRequest, Gates, type GatesOwner } from './gates.ts';
 import { answerFor, type OwnAnswer, sendAnswer } from './local-answer.ts';
+import { Mirrors } from './mirror.ts';
 import { stoodStill, timedOut } from './out-of-time.ts';
 import { RequestBody } from './request-body.ts';
 import { Tries, type TriesOwner } from './tries.ts';
@@ -53,6 +54,7 @@ export class Exchange
   private timeouts: Timeouts | null = null;
   private affinity: Affinity | null = null;
   private body: RequestBody | null = null;
+  private mirrors: Mirrors | null = null;
   private gates: Gates | null = null;
   private tries: Tries | null = null;
   /** Fields that every answer gets, whoever gives it: name, value, name, value, … */
@@ -106,6 +108,7 @@ export class Exchange
     if (this.timeouts.fromStart) this.startRequestTimer(this.timeouts);
     const again = retry.config.attempts > 0 || hedging !== null;
     this.body = new RequestBody(again ? retry.config.replayBytes : 0);
+    this.mirrors = Mirrors.of(this.context, rule.attached.mirrors, head, record, this.timeouts.requestMs);
     this.gates = Gates.of(this, this);
     if (head.body === 'none' || head.body === 'tunnel') this.requestComplete(null);
     service.recordRequest();
@@ -153,6 +156,7 @@ export class Exchange
       return;
     }
     if (this.bodyTooLarge(this.record.requestBytes) || this.body === null) return;
+    this.mirrors?.onBody(chunk);
     this.body.push(chunk);
     this.tries?.onBodyProgress();
     this.body?.own();
@@ -252,6 +256,7 @@ export class Exchange
     const body = this.body as RequestBody;
     const timeouts = this.timeouts as Timeouts;
     const policy = this.rule.attached;
+    this.mirrors?.start();
     this.tries = new Tries(this, context, { head, body, record, service, policy, timeouts, affinity });
     this.tries.start();
   }
@@ -259,6 +264,7 @@ export class Exchange
   private requestComplete(trailers: HeaderList | null): void {
     const timeouts = this.timeouts as Timeouts;
     this.body?.end(trailers);
+    this.mirrors?.onEnd(trailers);
     this.record.requestEndMs = this.context.clock.nowMs();
     if (!timeouts.fromStart && this.gates?.passed !== false) this.startRequestTimer(timeouts);
   }
@@ -339,6 +345,7 @@ export class Exchange
     this.tunnel?.end();
     this.gates?.end();
     this.tries?.end();
+    this.mirrors?.leave();
     this.body = null;
     record.endMs = context.clock.nowMs();
     context.active--;
