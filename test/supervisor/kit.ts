@@ -139,6 +139,8 @@ export function ask(supervisor: Supervisor, command: string, listener = 'web'): 
 
 export interface StubInfo {
   readonly column: number;
+  /** Connections that said `wait`. */
+  readonly waiting: number;
   readonly version: number;
   readonly deltas: number;
   readonly services: readonly { readonly name: string; readonly slot: number }[];

@@ -102,6 +102,7 @@ function command(line: string, socket: Socket): void {
 function info(): Record<string, unknown> {
   return {
     column: start.index,
+    waiting: waiting.size,
     version: snapshot?.version,
     deltas,
     services: snapshot?.services.map(({ name, slot }) => ({ name, slot })),
