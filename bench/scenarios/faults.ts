@@ -1,6 +1,6 @@
 /**
- * Faults: one of five backends stalls, refuses, resets or answers 503; the same policy in both (two retries, 250 ms per
- * try, ejection after five failures in a row). The fault begins when the proxy is warm and has connections open; every
+ * Faults: one of five backends stalls, refuses, resets, answers 503, is slow, or does all of it by a seed, the same in a round for
+ * both proxies; the same policy in both (two retries, 250 ms per try, ejection after five failures in a row). The fault begins when the proxy is warm and has connections open; every
  * round has fresh proxies and backends, as ejections would carry over. What counts: requests that failed, p99, and attempts that reached a backend per request.
  */
 import { fileURLToPath } from 'node:url';
@@ -10,18 +10,17 @@ import { portAnswers } from '../harness/processes.ts';
 import { pairedRatio, type Spread } from '../harness/stats.ts';
 import { ENVOY, OUTBOARD, startEnvoy, startOutboard } from '../harness/subjects.ts';
 import { type CaseResult, caseResult, closedLoop, openLoop, ratioOf, type Trial } from '../harness/trials.ts';
-import type { Fault } from '../load/faulty.ts';
+import { FAULTS, type Fault } from '../load/faulty.ts';
 import { type Reading, type Scenario, standardNotes } from './scenario.ts';
 
 const BACKENDS = fileURLToPath(new URL('../load/faulty.ts', import.meta.url));
-const FAULTS: readonly Fault[] = ['stall', 'refuse', 'reset', '503'];
 const RATE = 500;
 const RETRY = { on: ['connect-failure', 'refused-stream', 'reset', 'gateway-error'], perTryTimeoutMs: 250 };
 const STARTS = { [OUTBOARD]: startOutboard, [ENVOY]: startEnvoy };
 
 export const faults: Scenario = {
   name: 'faults',
-  what: 'one of five backends stalls, refuses, resets, answers 503: errors, p99, attempts',
+  what: 'one of five backends stalls, refuses, resets, answers 503, is slow, or all of it: errors, p99, attempts',
   async run(bench) {
     const names = bench.programs.envoy === null ? [OUTBOARD] : [OUTBOARD, ENVOY];
     const cases: CaseResult[] = [];
@@ -63,7 +62,7 @@ async function underFault(
   const [first = 0] = ports;
   const backends = await bench.processes.start(
     'faulty backends',
-    [process.execPath, BACKENDS, fault, ports.join(',')],
+    [process.execPath, BACKENDS, fault, ports.join(','), String(round + 1)],
     {
       core: bench.cores.backend,
       ready: () => portAnswers(ports[3] as number),
