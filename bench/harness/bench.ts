@@ -83,6 +83,8 @@ export async function newSpec(
     tls: bench.tls,
     upstreamTls: false,
     retry: RETRY,
+    hedging: null,
+    mirrorToNobody: false,
     changing: false,
     collectorPort: bench.backend.collectorPort,
     ...changes,

@@ -1,13 +1,13 @@
 /**
- * Five backends. At first all are well; after `/break` (on the first port, which stays well) the last one stalls, refuses
- * connections, resets them on a request, answers 503, is slow, or does for each request what a seed draws, so that a proxy meets
+ * Backends. At first all are well; after `/break` (on the first port, which stays well) the last one stalls, refuses
+ * connections, resets them on a request, answers 503, is slow, does for each request what a seed draws, or nothing, so that a proxy meets
  * the fault warm and with connections open. `/counts` tells the requests that reached each since then.
  * Arguments: FAULT PORT,PORT,… SEED
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 
 export const FAULTS = ['stall', 'refuse', 'reset', '503', 'slow', 'mixed'] as const;
-export type Fault = (typeof FAULTS)[number];
+export type Fault = (typeof FAULTS)[number] | 'none';
 
 /** How late a slow answer is. */
 const SLOW_MS = 100;

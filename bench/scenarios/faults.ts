@@ -3,18 +3,13 @@
  * both proxies; the same policy in both (two retries, 250 ms per try, ejection after five failures in a row). The fault begins when the proxy is warm and has connections open; every
  * round has fresh proxies and backends, as ejections would carry over. What counts: requests that failed, p99, and attempts that reached a backend per request.
  */
-import { fileURLToPath } from 'node:url';
-import { type Bench, newSpec } from '../harness/bench.ts';
-import { freePorts } from '../harness/ports.ts';
-import { portAnswers } from '../harness/processes.ts';
 import { pairedRatio, type Spread } from '../harness/stats.ts';
 import { ENVOY, OUTBOARD, startEnvoy, startOutboard } from '../harness/subjects.ts';
-import { type CaseResult, caseResult, closedLoop, openLoop, ratioOf, type Trial } from '../harness/trials.ts';
-import { FAULTS, type Fault } from '../load/faulty.ts';
+import { type CaseResult, caseResult, ratioOf, type Trial } from '../harness/trials.ts';
+import { underFault } from '../harness/under-fault.ts';
+import { FAULTS } from '../load/faulty.ts';
 import { type Reading, type Scenario, standardNotes } from './scenario.ts';
 
-const BACKENDS = fileURLToPath(new URL('../load/faulty.ts', import.meta.url));
-const RATE = 500;
 const RETRY = { on: ['connect-failure', 'refused-stream', 'reset', 'gateway-error'], perTryTimeoutMs: 250 };
 const STARTS = { [OUTBOARD]: startOutboard, [ENVOY]: startEnvoy };
 
@@ -32,7 +27,13 @@ export const faults: Scenario = {
       const errors: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
       for (let round = 0; round < (bench.plan.quick ? 1 : bench.plan.rounds); round++) {
         for (const name of names) {
-          const { trial, reached } = await underFault(bench, fault, name as keyof typeof STARTS, round);
+          const start = STARTS[name as keyof typeof STARTS];
+          const { trial, reached } = await underFault(
+            bench,
+            start,
+            { fault, backends: 5, seed: round + 1 },
+            { retry: RETRY },
+          );
           trials[name]?.push(trial);
           attempts[name]?.push(reached / trial.requests);
           errors[name]?.push((100 * trial.errors) / trial.requests);
@@ -51,43 +52,3 @@ export const faults: Scenario = {
     return { scenario: 'faults', cases, readings, curves: [], ratios, notes: standardNotes(cases) };
   },
 };
-
-async function underFault(
-  bench: Bench,
-  fault: Fault,
-  name: keyof typeof STARTS,
-  round: number,
-): Promise<{ trial: Trial; reached: number }> {
-  const ports = await freePorts(5);
-  const [first = 0] = ports;
-  const backends = await bench.processes.start(
-    'faulty backends',
-    [process.execPath, BACKENDS, fault, ports.join(','), String(round + 1)],
-    {
-      core: bench.cores.backend,
-      ready: () => portAnswers(ports[3] as number),
-    },
-  );
-  const spec = await newSpec(
-    bench,
-    `fault-${fault}-${name}-${round}`,
-    [{ name: 'plain', tls: false, mutual: false }],
-    {
-      services: [{ name: 'svc-0', hostname: 'svc-0.bench.example', ports, protocol: 'http' }],
-      retry: RETRY,
-    },
-  );
-  const subject = await STARTS[name](bench, spec);
-  try {
-    const seconds = bench.plan.quick ? 4 : bench.plan.seconds;
-    const url = `${subject.urls.plain}/64`;
-    await closedLoop(bench, subject, { url, services: 1, seconds: bench.plan.warmSeconds });
-    await fetch(`http://127.0.0.1:${first}/break`);
-    const trial = await openLoop(bench, subject, { url, rate: RATE, seconds });
-    const counts = (await (await fetch(`http://127.0.0.1:${first}/counts`)).json()) as number[];
-    return { trial, reached: counts.reduce((sum, count) => sum + count, 0) };
-  } finally {
-    await subject.stop();
-    await backends.stop();
-  }
-}

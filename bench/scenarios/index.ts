@@ -3,6 +3,7 @@ import { faults } from './faults.ts';
 import { fixedRate } from './fixed-rate.ts';
 import { growth } from './growth.ts';
 import { grpc } from './grpc.ts';
+import { hedging } from './hedging.ts';
 import { hostCpu } from './host-cpu.ts';
 import { http2 } from './http2.ts';
 import { memory } from './memory.ts';
@@ -20,4 +21,5 @@ export const SCENARIOS: readonly Scenario[] = [
   hostCpu,
   growth,
   faults,
+  hedging,
 ];

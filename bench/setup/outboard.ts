@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TLS_NAME, TLS_URI } from './certificates.ts';
-import { POLICY, type ProxySpec } from './spec.ts';
+import { POLICY, type ProxySpec, type ServiceSpec } from './spec.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DIST = join(ROOT, 'dist');
@@ -47,40 +47,46 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
               : { backendRequest: `${spec.retry.perTryTimeoutMs}ms` }),
           },
           retry: { attempts: POLICY.retries, retryOn: spec.retry.on, codes: [503] },
+          ...(spec.hedging === null ? {} : { hedging: spec.hedging }),
+          ...(spec.mirrorToNobody
+            ? { filters: [{ type: 'RequestMirror', requestMirror: { backendRef: { name: NOBODY.name } } }] }
+            : {}),
         },
       ],
     })),
-    services: spec.services.map(({ name, ports, protocol }) => ({
-      name,
-      protocol,
-      endpoints: ports.map((port) => ({ address: `127.0.0.1:${port}` })),
-      connectTimeout: `${POLICY.connectTimeoutMs}ms`,
-      circuitBreaker: {
-        maxConnections: POLICY.maxConnections,
-        maxPendingRequests: POLICY.maxPendingRequests,
-        maxRequests: POLICY.maxRequests,
-      },
-      retryBudget: { percent: POLICY.retryBudgetPercent },
-      outlierDetection: {
-        consecutive5xxErrors: POLICY.consecutive5xxErrors,
-        consecutiveGatewayErrors: POLICY.consecutive5xxErrors,
-        consecutiveLocalOriginFailures: POLICY.consecutive5xxErrors,
-        interval: `${POLICY.outlierIntervalS}s`,
-        baseEjectionTime: `${POLICY.baseEjectionS}s`,
-        maxEjectionPercent: POLICY.maxEjectionPercent,
-      },
-      ...(spec.upstreamTls
-        ? {
-            tls: {
-              sni: TLS_NAME,
-              caFile: tls.caFile,
-              subjectAltNames: [TLS_URI],
-              certFile: tls.certFile,
-              keyFile: tls.keyFile,
-            },
-          }
-        : {}),
-    })),
+    services: [...spec.services, ...(spec.mirrorToNobody ? [NOBODY] : [])].map(
+      ({ name, ports, protocol }) => ({
+        name,
+        protocol,
+        endpoints: ports.map((port) => ({ address: `127.0.0.1:${port}` })),
+        connectTimeout: `${POLICY.connectTimeoutMs}ms`,
+        circuitBreaker: {
+          maxConnections: POLICY.maxConnections,
+          maxPendingRequests: POLICY.maxPendingRequests,
+          maxRequests: POLICY.maxRequests,
+        },
+        retryBudget: { percent: POLICY.retryBudgetPercent },
+        outlierDetection: {
+          consecutive5xxErrors: POLICY.consecutive5xxErrors,
+          consecutiveGatewayErrors: POLICY.consecutive5xxErrors,
+          consecutiveLocalOriginFailures: POLICY.consecutive5xxErrors,
+          interval: `${POLICY.outlierIntervalS}s`,
+          baseEjectionTime: `${POLICY.baseEjectionS}s`,
+          maxEjectionPercent: POLICY.maxEjectionPercent,
+        },
+        ...(spec.upstreamTls
+          ? {
+              tls: {
+                sni: TLS_NAME,
+                caFile: tls.caFile,
+                subjectAltNames: [TLS_URI],
+                certFile: tls.certFile,
+                keyFile: tls.keyFile,
+              },
+            }
+          : {}),
+      }),
+    ),
     tracing: {
       sampling: `${POLICY.samplingPercent}%`,
       otlp: { endpoint: `http://127.0.0.1:${spec.collectorPort}` },
@@ -90,6 +96,9 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
     workers: 1,
   };
 }
+
+/** Port 1 of the loopback interface refuses. */
+const NOBODY: ServiceSpec = { name: 'nobody', hostname: null, ports: [1], protocol: 'http' };
 
 export const outboardLog = (spec: ProxySpec): string => join(spec.directory, 'outboard.log');
 export const outboardConfigFile = (spec: ProxySpec): string => join(spec.directory, 'outboard.yaml');

@@ -50,6 +50,10 @@ export interface ProxySpec {
   /** Mutual TLS to every endpoint, as between two sidecars. */
   readonly upstreamTls: boolean;
   readonly retry: RetrySpec;
+  /** Outboard only. */
+  readonly hedging: { readonly latencyPercentile: number; readonly maxExtraPercent: number } | null;
+  /** Outboard only: every request is copied to a port that nobody listens on. */
+  readonly mirrorToNobody: boolean;
   /** Routes will change while it runs. */
   readonly changing: boolean;
   /** OTLP over HTTP on loopback. */

@@ -28,8 +28,6 @@ export const LIMITS = {
   highWaterBytes: 256 * KIB,
   /** Bytes kept of a request body so that it can be sent again; over it the retry is abandoned and counted. */
   replayBytes: 64 * KIB,
-  /** Requests that retries and hedges are measured against, where no retry budget says so: Gateway API's default. */
-  retryBudgetIntervalMs: 10_000,
   /** Bytes of following requests that a pipelining client may have parked with us. */
   pipelinedBytes: 64 * KIB,
 

@@ -46,13 +46,10 @@ export class RetryBudgets {
     this.#worker = worker;
   }
 
-  /**
-   * Counts one original request (not its retries) into the window of so many ms, that of the retry budget. `nowMs`: see
-   * WorkerLedger.
-   */
-  recordRequest(service: number, nowMs: number, intervalMs: number): void {
+  /** Counts one original request (not its retries) into the window. `nowMs`: see WorkerLedger. */
+  recordRequest(service: number, nowMs: number, policy: RetryBudgetPolicy): void {
     const memory = this.#memory;
-    const step = stepOf(nowMs, intervalMs);
+    const step = stepOf(nowMs, policy.intervalMs);
     const bucket = this.#layout.requests(this.#worker, service) + 2 * (step & (BUCKETS - 1));
     if (memory[bucket] !== (step | 0)) {
       Atomics.store(memory, bucket + 1, 0);
@@ -78,23 +75,6 @@ export class RetryBudgets {
     if (counted) uncountRetry(memory, window, step);
     if (floorCounted) uncountRetry(memory, floorWindow, floorStep);
     Atomics.add(memory, this.#layout.statistics(service) + BUDGET_EXHAUSTED, 1);
-    return false;
-  }
-
-  /**
-   * Asks for one attempt beside another that is slow: `percent` of the requests of the last `intervalMs`, which must be the
-   * one that `recordRequest` is given. If allowed it is counted.
-   */
-  tryHedge(service: number, nowMs: number, percent: number, intervalMs: number): boolean {
-    const memory = this.#memory;
-    const step = stepOf(nowMs, intervalMs);
-    const window = this.#layout.hedgeWindow(service);
-    const counted = countRetry(memory, window, step);
-    if (counted) {
-      const requests = sumRequests(memory, this.#layout, service, step);
-      if (sumRetries(memory, window, step) * 100 <= percent * requests) return true;
-      uncountRetry(memory, window, step);
-    }
     return false;
   }
 

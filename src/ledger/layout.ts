@@ -53,12 +53,12 @@ export const EJECTED = 0;
 export const EJECTIONS_OVERFLOW = 1;
 export const EJECTIONS = 2;
 export const BUDGET_EXHAUSTED = 3;
+export const HEDGE_CREDIT = 4;
 
 const RETRY_WINDOW = GAUGES * LINE;
 const FLOOR_WINDOW = RETRY_WINDOW + BUCKETS;
 const STATISTICS = FLOOR_WINDOW + BUCKETS;
-const HEDGE_WINDOW = STATISTICS + LINE;
-const SERVICE_WORDS = HEDGE_WINDOW + BUCKETS;
+const SERVICE_WORDS = STATISTICS + LINE;
 
 /** Words inside an endpoint's line. */
 export const ACTIVE = 0;
@@ -122,10 +122,6 @@ export class Layout {
 
   floorWindow(service: number): number {
     return SERVICE_WORDS * service + FLOOR_WINDOW;
-  }
-
-  hedgeWindow(service: number): number {
-    return SERVICE_WORDS * service + HEDGE_WINDOW;
   }
 
   statistics(service: number): number {

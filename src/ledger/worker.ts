@@ -9,6 +9,7 @@ import { RetryBudgets } from './budget.ts';
 import { ConnectionSlots } from './connections.ts';
 import { EndpointTable } from './endpoints.ts';
 import { ServiceGauges } from './gauges.ts';
+import { HedgeCredit } from './hedging.ts';
 import { ACKNOWLEDGED, HEARTBEAT, Layout, type LedgerBuffers, type Memory } from './layout.ts';
 
 export class WorkerLedger {
@@ -16,6 +17,7 @@ export class WorkerLedger {
   readonly gauges: ServiceGauges;
   readonly connections: ConnectionSlots;
   readonly budgets: RetryBudgets;
+  readonly hedges: HedgeCredit;
   readonly endpoints: EndpointTable;
   readonly #memory: Memory;
   readonly #head: number;
@@ -29,6 +31,7 @@ export class WorkerLedger {
     this.gauges = new ServiceGauges(memory, layout, worker);
     this.connections = new ConnectionSlots(memory, layout, worker, this.gauges);
     this.budgets = new RetryBudgets(memory, layout, worker);
+    this.hedges = new HedgeCredit(memory, layout);
     this.endpoints = new EndpointTable(memory, layout, worker);
     this.#memory = memory;
     this.#head = layout.worker(worker);

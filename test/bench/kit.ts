@@ -21,6 +21,8 @@ export function withSpec<T>(use: (spec: ProxySpec) => T, changes: Partial<ProxyS
       tls: writeCertificates(directory),
       upstreamTls: false,
       retry: RETRY,
+      hedging: null,
+      mirrorToNobody: false,
       changing: false,
       collectorPort: 4_318,
       ...changes,

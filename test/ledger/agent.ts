@@ -121,12 +121,21 @@ const jobs: Record<string, () => void> = {
       }
       if (next < 0) return;
       now = next;
-      ledger.budgets.recordRequest(service, now, policy.intervalMs);
+      ledger.budgets.recordRequest(service, now, policy);
       for (let ask = 0; ask < limit; ask++) {
         if (ledger.budgets.tryRetry(service, now, policy)) Atomics.add(control, TALLY, 1);
       }
       Atomics.add(control, CELL.done, 1);
       Atomics.notify(control, CELL.done);
+    }
+  },
+
+  /** Every round earns `limit` percent of a hedge, and every fifth asks for as many as there are. */
+  hedge() {
+    for (let round = 0; round < rounds; round++) {
+      ledger.hedges.earn(service, limit);
+      if (round % 5 > 0) continue;
+      while (ledger.hedges.spend(service)) Atomics.add(control, TALLY, 1);
     }
   },
 

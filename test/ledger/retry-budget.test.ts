@@ -21,7 +21,7 @@ test('500 failing requests a second make at most 610 attempts in any second, als
   const { budgets } = attachLedger(makeLedger(1).buffers, 0);
   const attempts: number[] = [];
   for (let nowMs = 0; nowMs < 60_000; nowMs += 2) {
-    budgets.recordRequest(0, nowMs, POLICY.intervalMs);
+    budgets.recordRequest(0, nowMs, POLICY);
     attempts.push(nowMs);
     while (budgets.tryRetry(0, nowMs, POLICY)) attempts.push(nowMs); // every attempt fails and asks again
   }
@@ -71,7 +71,7 @@ test('a refused retry is counted and does not use the budget', () => {
   const ledger = makeLedger(1);
   const { budgets } = attachLedger(ledger.buffers, 0);
   const policy = { ...POLICY, minCount: 0 };
-  for (let request = 0; request < 10; request++) budgets.recordRequest(0, 100, policy.intervalMs);
+  for (let request = 0; request < 10; request++) budgets.recordRequest(0, 100, policy);
   const answers = Array.from({ length: 5 }, () => budgets.tryRetry(0, 100, policy));
   assert.deepEqual(answers, [true, true, false, false, false]);
   const reading = { requests: 10, retries: 2, recentRetries: 2, exhausted: 3 };
@@ -82,7 +82,7 @@ test('a refused retry is counted and does not use the budget', () => {
 test('requests and retries slide out of the window', () => {
   const { budgets } = attachLedger(makeLedger(1).buffers, 0);
   const policy = { ...POLICY, minCount: 0 };
-  for (let request = 0; request < 10; request++) budgets.recordRequest(0, 0, policy.intervalMs);
+  for (let request = 0; request < 10; request++) budgets.recordRequest(0, 0, policy);
   assert.equal(budgets.tryRetry(0, 0, policy), true);
   assert.equal(budgets.tryRetry(0, 9_999, policy), true);
   assert.equal(budgets.tryRetry(0, 10_700, policy), false, 'no request is recent');
@@ -92,7 +92,7 @@ test('the requests of all workers count, those of a worker that has ended includ
   const ledger = makeLedger(3);
   const [first, second] = [0, 1].map((worker) => attachLedger(ledger.buffers, worker));
   const policy = { ...POLICY, minCount: 0 };
-  for (let request = 0; request < 5; request++) first.budgets.recordRequest(0, 100, policy.intervalMs);
+  for (let request = 0; request < 5; request++) first.budgets.recordRequest(0, 100, policy);
   ledger.giveBack(0, 100);
   assert.equal(second.budgets.tryRetry(0, 200, policy), true);
   assert.equal(second.budgets.tryRetry(0, 200, policy), false);
@@ -103,7 +103,7 @@ test('a budget that was idle for days starts anew, at any age of the clock', () 
     const { budgets } = attachLedger(makeLedger(1).buffers, 0);
     for (let burst = 0; burst < 50; burst++) {
       const nowMs = startMs + burst * 7.3 * 86_400_000;
-      for (let request = 0; request < 100; request++) budgets.recordRequest(0, nowMs, POLICY.intervalMs);
+      for (let request = 0; request < 100; request++) budgets.recordRequest(0, nowMs, POLICY);
       let allowed = 0;
       while (budgets.tryRetry(0, nowMs + 900, POLICY)) allowed++;
       assert.equal(allowed, 20, `burst ${burst} from ${startMs}`);

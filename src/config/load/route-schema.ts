@@ -157,7 +157,7 @@ const hedging = z.strictObject({
   maxExtraPercent: percent()
     .prefault(5)
     .describe(
-      "Second attempts for latency that the whole node may make, in percent of the service's requests of the last ten seconds (of its retry budget's interval, where that is stated).",
+      'Second attempts for latency that the whole node may make, in percent of the requests that latency may send twice. Ten can be saved up.',
     ),
   methods: choice(['IDEMPOTENT', 'ANY'])
     .prefault('IDEMPOTENT')

@@ -53,6 +53,7 @@ export class Hedge implements TimerOwner {
     const twice = hedging.anyMethod || isIdempotent(record.method);
     // One endpoint can't outrun itself.
     const byLatency = hedging.latencyPercentile !== null && twice && service.config.endpoints.length > 1;
+    if (byLatency) service.earnHedge(hedging.maxExtraPercent);
     return new Hedge(owner, context, service, hedging, byLatency);
   }
 
@@ -78,7 +79,7 @@ export class Hedge implements TimerOwner {
   /** Takes leave for the second attempt; false: the node has made all that it may. */
   take(): boolean {
     this.waits = false;
-    if (this.service.acquireHedge(this.config.maxExtraPercent)) return true;
+    if (this.service.acquireHedge()) return true;
     this.service.counters.add(COUNTER.upstreamRqHedgeOverflow, 1);
     return false;
   }

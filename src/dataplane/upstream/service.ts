@@ -3,7 +3,7 @@
  * node's ledger. The exchange asks it for admission, an endpoint and a connection, and tells it what
  * became of each attempt; every count behind those answers is the node's, not this worker's.
  */
-import { type Clock, type Failure, failure, LIMITS, type TimerWheel } from '../../base/index.ts';
+import { type Clock, type Failure, failure, type TimerWheel } from '../../base/index.ts';
 import type { EndpointConfig, SecretSet, ServiceConfig } from '../../config/index.ts';
 import { AVAILABLE, FAILED, GAUGE, type OutlierPolicy, type WorkerLedger } from '../../ledger/index.ts';
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
@@ -117,25 +117,26 @@ export class UpstreamService {
     this.pool.onWanted();
   }
 
-  /** Counts a new request, which retries and hedges are measured against. */
+  /** Counts a new request, whose retries the budget is measured against. */
   recordRequest(): void {
-    this.ledger.budgets.recordRequest(this.config.slot, this.clock.nowMs(), this.budgetIntervalMs);
+    const { slot, retryBudget } = this.config;
+    if (retryBudget !== null) this.ledger.budgets.recordRequest(slot, this.clock.nowMs(), retryBudget);
   }
 
-  /** Asks leave for an attempt beside one that is slow: `percent` of the requests that all workers have counted. */
-  acquireHedge(percent: number): boolean {
-    const { slot } = this.config;
-    return this.ledger.budgets.tryHedge(slot, this.clock.nowMs(), percent, this.budgetIntervalMs);
+  /** A new request earns `percent` of an attempt beside one that is slow. */
+  earnHedge(percent: number): void {
+    this.ledger.hedges.earn(this.config.slot, percent);
+  }
+
+  /** Asks leave for an attempt beside one that is slow; false: the requests of all workers have not earned it. */
+  acquireHedge(): boolean {
+    return this.ledger.hedges.spend(this.config.slot);
   }
 
   /** Of attempts, as those who hedge by it tell. */
   get latency(): LatencyWindow {
     this.attemptLatency ??= new LatencyWindow();
     return this.attemptLatency;
-  }
-
-  private get budgetIntervalMs(): number {
-    return this.config.retryBudget?.intervalMs ?? LIMITS.retryBudgetIntervalMs;
   }
 
   /** Takes one of the node's maxRequests; false: the breaker is open. */

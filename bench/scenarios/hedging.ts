@@ -1,0 +1,58 @@
+/**
+ * Hedging and mirroring, each beside the same proxy without it. Hedging: one of ten backends is 100 ms slow; a second attempt after
+ * the 90th percentile, for 4 % of the requests and ten saved up. Mirroring: every request is copied to a service that nothing listens for.
+ */
+import { pairedRatio, type Spread } from '../harness/stats.ts';
+import { OUTBOARD, startOutboard } from '../harness/subjects.ts';
+import { type CaseResult, caseResult, ratioOf, type Trial } from '../harness/trials.ts';
+import { type FaultPlan, underFault } from '../harness/under-fault.ts';
+import type { ProxySpec } from '../setup/spec.ts';
+import { type Reading, type Scenario, standardNotes } from './scenario.ts';
+
+interface Comparison {
+  readonly name: string;
+  readonly fault: FaultPlan['fault'];
+  readonly changes: Partial<ProxySpec>;
+}
+
+const COMPARISONS: readonly Comparison[] = [
+  {
+    name: 'hedging',
+    fault: 'slow',
+    changes: { hedging: { latencyPercentile: 90, maxExtraPercent: 4 } },
+  },
+  { name: 'mirroring', fault: 'none', changes: { mirrorToNobody: true } },
+];
+
+export const hedging: Scenario = {
+  name: 'hedging',
+  what: 'Outboard with and without hedging beside a slow backend, and mirroring to a dead service: p99, attempts',
+  async run(bench) {
+    const cases: CaseResult[] = [];
+    const readings: Reading[] = [];
+    const ratios: Record<string, Spread> = {};
+    for (const { name, fault, changes } of COMPARISONS) {
+      const with_ = `${OUTBOARD}-${name}`;
+      const trials: Record<string, Trial[]> = { [with_]: [], [OUTBOARD]: [] };
+      const attempts: Record<string, number[]> = { [with_]: [], [OUTBOARD]: [] };
+      for (let round = 0; round < (bench.plan.quick ? 2 : bench.plan.rounds); round++) {
+        for (const subject of [with_, OUTBOARD]) {
+          const plan = { fault, backends: 10, seed: round + 1 };
+          const stated = subject === with_ ? changes : {};
+          const { trial, reached } = await underFault(bench, startOutboard, plan, stated);
+          trials[subject]?.push(trial);
+          attempts[subject]?.push(reached / trial.requests);
+          bench.say(
+            `${name} round ${round + 1}, ${subject}: ${trial.errors} of ${trial.requests} failed, p99 ${trial.latencyMs.p99?.toFixed(1)} ms, ${(reached / trial.requests).toFixed(3)} attempts each`,
+          );
+        }
+      }
+      const result = caseResult(name, trials);
+      cases.push(result);
+      readings.push({ name: `${name}-attempts-per-request`, unit: '', values: attempts });
+      ratios[`${name}_p99`] = ratioOf(result, ({ latencyMs }) => latencyMs.p99 as number, with_, OUTBOARD);
+      ratios[`${name}_attempts`] = pairedRatio(attempts[with_] ?? [], attempts[OUTBOARD] ?? []);
+    }
+    return { scenario: 'hedging', cases, readings, curves: [], ratios, notes: standardNotes(cases) };
+  },
+};
