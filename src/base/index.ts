@@ -13,6 +13,16 @@ export {
   type Origin,
   type Retry,
 } from './failure.ts';
+export {
+  type AddressWords,
+  type IpRange,
+  inRange,
+  ipv4Text,
+  ipv6Text,
+  networkOf,
+  parseAddress,
+  parseIpRange,
+} from './ip-range.ts';
 export { joinSmall } from './join-small.ts';
 export { LIMITS } from './limits.ts';
 export { TICK_MS, Timer, type TimerOwner, TimerWheel } from './timer-wheel.ts';

@@ -69,6 +69,16 @@ export const LIMITS = {
   /** Connections that wait to be accepted; the kernel caps it at net.core.somaxconn. */
   listenBacklog: 4_096,
 
+  // What a trusted caller may ask for by x-envoy-* fields.
+  /** As many as a rule may state. */
+  callerRetriesMax: 100,
+  /** As long as a rule may state. */
+  callerTimeoutMs: 99_999 * 3_600_000,
+  /** Retry policies kept per rule for what callers ask; a caller asks for the same every time. */
+  callerPoliciesPerRule: 64,
+  /** Addresses of callers of which one listener of a worker knows whether they are trusted. */
+  knownCallers: 4_096,
+
   // Waits, in milliseconds.
   headerTimeoutMs: 10_000,
   tlsHandshakeTimeoutMs: 10_000,

@@ -11,9 +11,9 @@
  * Values are latin1 strings (RFC 9110 section 5.5: field values are octets); nothing is decoded.
  */
 import type { FieldSet } from './field-set.ts';
-import { nameIdOf, nameOfId } from './names.ts';
+import { markOf, nameOfId, X_ENVOY } from './names.ts';
 
-/** A known id from `H`, or any other field name in lower case. */
+/** A known id from `H`, `X_ENVOY` for any field of that prefix, or any other field name in lower case. */
 export type FieldName = number | string;
 
 const STRUCK = -1;
@@ -30,7 +30,7 @@ export class HeaderList {
   private readonly text: string;
   /** Four offsets per field into `text`: start and end of the name, start and end of the value. */
   private readonly spans: readonly number[];
-  /** Known id per field, 0 for other names, STRUCK for a deleted field. Copied before it is changed. */
+  /** Known id per field, 0 or X_ENVOY for other names, STRUCK for a deleted field. Copied before it is changed. */
   private ids: number[];
   private idsShared: boolean;
   private struck = 0;
@@ -156,7 +156,7 @@ export class HeaderList {
 
   /** Adds a field at the end. `name` is sent as it is written here; what `value` may not hold becomes a space. */
   append(name: string, value: string): void {
-    this.add(name, cleaned(value), nameIdOf(name.toLowerCase()));
+    this.add(name, cleaned(value), markOf(name.toLowerCase()));
   }
 
   /**
@@ -252,9 +252,9 @@ export class HeaderList {
 
   /** Position of the next field of this name at or after `from`: received fields first, then added ones. */
   private find(name: FieldName, from: number): number {
-    const id = typeof name === 'number' ? name : nameIdOf(name);
+    const id = typeof name === 'number' ? name : markOf(name);
     if (((id < 32 ? this.low : this.high) & (1 << id)) === 0) return -1;
-    if (id === 0) return this.findNamed(name as string, from);
+    if (typeof name !== 'number' && (id === 0 || id === X_ENVOY)) return this.findNamed(name, id, from);
     const received = this.ids.length;
     if (from < received) {
       const at = this.ids.indexOf(id, from);
@@ -266,14 +266,14 @@ export class HeaderList {
   }
 
   /** `find` for a name that is not a known one. */
-  private findNamed(lower: string, from: number): number {
+  private findNamed(lower: string, id: number, from: number): number {
     const received = this.ids.length;
-    for (let i = from; i < received; i++) if (this.ids[i] === 0 && this.isNamed(i, lower)) return i;
+    for (let i = from; i < received; i++) if (this.ids[i] === id && this.isNamed(i, lower)) return i;
     const { added, addedIds } = this;
     if (added === null || addedIds === null) return -1;
     for (let i = Math.max(0, from - received); i < addedIds.length; i++) {
       const name = added[2 * i] as string;
-      if (addedIds[i] === 0 && name.length === lower.length && name.toLowerCase() === lower)
+      if (addedIds[i] === id && name.length === lower.length && name.toLowerCase() === lower)
         return received + i;
     }
     return -1;

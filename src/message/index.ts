@@ -9,7 +9,7 @@ export type { BodyKind, RequestHead, ResponseHead } from './head.ts';
 export { type FieldName, HeaderList } from './headers.ts';
 export { HOP_BY_HOP, stripHopByHop } from './hop-by-hop.ts';
 export { listElements } from './list.ts';
-export { H, type KnownName, nameIdOf, nameIdOfBytes, nameOfId } from './names.ts';
+export { H, type KnownName, nameIdOf, nameIdOfBytes, nameOfId, X_ENVOY } from './names.ts';
 export { safeWord } from './safe-word.ts';
 export type {
   AcceptRequest,

@@ -5,7 +5,7 @@
  */
 import { invariant } from '../base/index.ts';
 
-/** Order is free; ids are 1-based because 0 stands for any other name. */
+/** Order is free; ids are 1-based because 0 stands for any other name, and end before `X_ENVOY`. */
 const NAMES = [
   'host',
   'connection',
@@ -46,6 +46,8 @@ const NAMES = [
   'uber-trace-id',
   'x-envoy-force-trace',
   'x-envoy-attempt-count',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-upstream-service-time',
   'x-ratelimit-reset',
   'x-envoy-ratelimited',
   'jaeger-debug-id',
@@ -53,8 +55,16 @@ const NAMES = [
   'grpc-message',
   'grpc-timeout',
 ] as const;
+
+/**
+ * The id of every other name that starts with `x-envoy-`: nearly no message has one, so that one bit answers for all of them, and
+ * one pass takes them all out. A look-up by such a name compares it, as with id 0.
+ */
+export const X_ENVOY = 63;
+const X_ENVOY_PREFIX = 'x-envoy-';
+
 // HeaderList keeps one bit per id in two integers.
-invariant(NAMES.length < 64, 'more than 63 known field names');
+invariant(NAMES.length < X_ENVOY, 'more than 62 known field names');
 
 export type KnownName = (typeof NAMES)[number];
 
@@ -92,7 +102,7 @@ for (let id = 1; id <= NAMES.length; id++) {
 }
 
 /**
- * Id of the field name in `bytes[start, end)`, in whatever case; 0 when it is not a known one. The bytes must be
+ * Id of the field name in `bytes[start, end)`, in whatever case; `X_ENVOY` or 0 when it is not a known one. The bytes must be
  * token characters (RFC 9110 section 5.6.2): only then is setting bit 5 the same as lower-casing.
  */
 export function nameIdOfBytes(bytes: Uint8Array, start: number, end: number): number {
@@ -100,17 +110,33 @@ export function nameIdOfBytes(bytes: Uint8Array, start: number, end: number): nu
   if (length < 2) return 0;
   const found =
     table[slotOf(length, bytes[start] | 0x20, bytes[end - 1] | 0x20, bytes[start + (length >> 1)] | 0x20)];
-  if (found === 0) return 0;
-  if (found > 0) return isName(bytes, start, length, found) ? found : 0;
-  for (const id of collisions[-found - 1] as number[]) {
-    if (isName(bytes, start, length, id)) return id;
+  if (found > 0) {
+    if (isName(bytes, start, length, found)) return found;
+  } else if (found < 0) {
+    for (const id of collisions[-found - 1] as number[]) {
+      if (isName(bytes, start, length, id)) return id;
+    }
   }
-  return 0;
+  return length > X_ENVOY_PREFIX.length && hasPrefix(bytes, start) ? X_ENVOY : 0;
+}
+
+function hasPrefix(bytes: Uint8Array, start: number): boolean {
+  for (let i = 0; i < X_ENVOY_PREFIX.length; i++)
+    if ((bytes[start + i] | 0x20) !== X_ENVOY_PREFIX.charCodeAt(i)) return false;
+  return true;
 }
 
 /** Id of a lower-case name; 0 when it is not a known one. */
 export function nameIdOf(lowerName: string): number {
   return byName.get(lowerName) ?? 0;
+}
+
+/** The same as `nameIdOfBytes`, of a lower-case name. */
+export function markOf(lowerName: string): number {
+  const id = nameIdOf(lowerName);
+  return id === 0 && lowerName.startsWith(X_ENVOY_PREFIX) && lowerName.length > X_ENVOY_PREFIX.length
+    ? X_ENVOY
+    : id;
 }
 
 /** The lower-case name of an id from `H`. */

@@ -76,7 +76,12 @@ const CALLS: readonly (readonly [string, number, number, number, number, 'client
 for (const [stated, ruleMs, backendMs, requestMs, perTryMs, whose] of CALLS) {
   test(`a call with grpc-timeout "${stated}" under a rule of ${ruleMs} and ${backendMs} ms`, () => {
     const timeouts = call(stated, ruleMs, backendMs);
-    assert.deepEqual(timeouts, { requestMs, perTryMs, fromStart: true, byClient: whose === 'client' });
+    assert.deepEqual(timeouts, {
+      requestMs,
+      perTryMs,
+      fromStart: true,
+      statedBy: whose === 'client' ? 'grpc-timeout' : 'timeouts.request',
+    });
   });
 }
 

@@ -6,9 +6,9 @@ import { noteLimit } from './admission.ts';
 import type { RequestBody } from './request-body.ts';
 
 /** All the time that the request had is over; the record says who gave it so much. */
-export function timedOut({ requestMs, byClient }: Timeouts, record: RequestRecord): Failure {
-  noteLimit(record, byClient ? 'grpc-timeout' : 'timeouts.request', requestMs, requestMs);
-  return failure(byClient ? 'deadline' : 'request-timeout', `${requestMs} ms`);
+export function timedOut({ requestMs, statedBy }: Timeouts, record: RequestRecord): Failure {
+  noteLimit(record, statedBy, requestMs, requestMs);
+  return failure(statedBy === 'grpc-timeout' ? 'deadline' : 'request-timeout', `${requestMs} ms`);
 }
 
 /** No byte has moved for the idle timeout. `body`: of the request; null: there is none any more. */

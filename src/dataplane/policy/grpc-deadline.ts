@@ -12,7 +12,7 @@ export function grpcTimeouts(rule: RuleTimeouts, headers: HeaderList): Timeouts 
   const statedMs = text === undefined ? -1 : parseGrpcTimeout(text);
   const { requestMs } = rule.grpc;
   if (statedMs < 0 || (requestMs > 0 && requestMs <= statedMs)) return rule.grpc;
-  return timeoutsOf(statedMs, rule.backendRequestMs, true, true);
+  return timeoutsOf(statedMs, rule.backendRequestMs, true, 'grpc-timeout');
 }
 
 /**
@@ -23,7 +23,7 @@ export function writeGrpcTimeout(headers: HeaderList, timeouts: Timeouts, elapse
   if (timeouts.requestMs === 0) return;
   const tryMs = attemptTimeoutMs(timeouts, elapsedMs);
   // A first attempt that starts at once passes on what came.
-  if (tryMs === 0 && timeouts.byClient && elapsedMs < 1) return;
+  if (tryMs === 0 && timeouts.statedBy === 'grpc-timeout' && elapsedMs < 1) return;
   const leftMs = tryMs === 0 ? remainingMs(timeouts, elapsedMs) : tryMs;
   headers.setClean(H['grpc-timeout'], formatGrpcTimeout(leftMs));
 }

@@ -1,6 +1,7 @@
 /** policy: decisions as data. What to do is decided here; doing it is the exchange's work. */
 export { backoffMs, resetDelayMs } from './backoff.ts';
 export { BREAKER_LIMITS, type BreakerGauge, type BreakerLimit } from './breaker.ts';
+export { type CallerFields, callerRetry, takeCallerFields } from './caller-fields.ts';
 export { type DrawnFault, drawFault } from './fault.ts';
 export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
 export { grpcTimeouts, writeGrpcTimeout } from './grpc-deadline.ts';
@@ -20,9 +21,12 @@ export {
 } from './retry.ts';
 export {
   attemptTimeoutMs,
+  callerTimeouts,
   compileTimeouts,
   countedMs,
+  expectedTimeoutMs,
   type RuleTimeouts,
   remainingMs,
   type Timeouts,
 } from './timeouts.ts';
+export { TrustedCallers } from './trusted-callers.ts';

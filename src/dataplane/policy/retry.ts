@@ -28,8 +28,8 @@ export const NO_RETRY: RetryDecision = Object.freeze({ retry: false, reason: '' 
 
 export interface RetryPolicy {
   readonly config: RetryConfig;
-  /** The route stated conditions. */
-  readonly stated: boolean;
+  /** The route stated no conditions: what is safe to send again is, besides what `conditions` allow. */
+  readonly defaults: boolean;
   readonly conditions: ReadonlySet<RetryCondition>;
   /** Answers of an upstream proxy's rate limit are retried. */
   readonly rateLimited: boolean;
@@ -42,7 +42,45 @@ export interface RetryPolicy {
   readonly byGrpcStatus: readonly (RetryDecision | undefined)[] | null;
 }
 
-export function compileRetry(config: RetryConfig): RetryPolicy {
+/** What a request's own fields add to its rule's policy; see caller-fields.ts. */
+export interface CallerRetry {
+  /** -1: as the rule has it. */
+  readonly attempts: number;
+  readonly conditions: readonly RetryCondition[];
+  /** They count where `retriable-status-codes` is among the conditions, or the rule lists codes. */
+  readonly codes: readonly number[];
+  /** The same, with `retriable-headers`; in lower case. */
+  readonly headers: readonly string[];
+}
+
+/** `caller`: of a request that brings its own wishes; null: of the rule alone. */
+export function compileRetry(config: RetryConfig, caller: CallerRetry | null = null): RetryPolicy {
+  return caller === null ? compiled(config, config.retryOn.length === 0) : withCaller(config, caller);
+}
+
+/** As in Envoy: conditions, codes and headers are added to the rule's, the number of attempts replaces it. */
+function withCaller(config: RetryConfig, caller: CallerRetry): RetryPolicy {
+  const { retryOn, codes, retriableHeaders } = config;
+  const conditions = new Set([...retryOn, ...caller.conditions]);
+  const byCode = codes.length > 0 || conditions.has('retriable-status-codes');
+  const byHeader = retriableHeaders.length > 0 || conditions.has('retriable-headers');
+  const merged = compiled(
+    {
+      ...config,
+      attempts: caller.attempts < 0 ? config.attempts : caller.attempts,
+      retryOn: [...conditions],
+      codes: byCode ? [...new Set([...codes, ...caller.codes])] : codes,
+      retriableHeaders: byHeader
+        ? [...retriableHeaders, ...caller.headers.map((name) => ({ name, value: null }))]
+        : retriableHeaders,
+    },
+    retryOn.length === 0,
+  );
+  if (retryOn.length + codes.length + retriableHeaders.length > 0) return merged;
+  return { ...merged, byStatusIdempotent: compiled(config, true).byStatusIdempotent };
+}
+
+function compiled(config: RetryConfig, defaults: boolean): RetryPolicy {
   const { retryOn, codes, retriableHeaders } = config;
   const conditions = new Set(retryOn);
   const byStatus: (RetryDecision | undefined)[] = new Array(STATUS_END).fill(undefined);
@@ -51,13 +89,12 @@ export function compileRetry(config: RetryConfig): RetryPolicy {
   if (conditions.has('gateway-error')) byStatus.fill(decide('gateway-error'), 502, 505);
   if (conditions.has('retriable-4xx')) byStatus[409] = decide('retriable-4xx');
   for (const code of codes) byStatus[code] = decide(`code-${code}`);
-  const stated = retryOn.length > 0;
-  if (!stated && codes.length === 0 && retriableHeaders.length === 0)
+  if (retryOn.length + codes.length + retriableHeaders.length === 0)
     byStatusIdempotent[503] = decide('code-503');
   const rateLimited = conditions.has('envoy-ratelimited');
   return {
     config,
-    stated,
+    defaults,
     conditions,
     rateLimited,
     byStatus,
@@ -80,7 +117,10 @@ export function afterFailure(
 ): RetryDecision {
   const cause = CAUSES[failure.kind];
   if (cause === undefined || policy.config.attempts === 0) return NO_RETRY;
-  if (policy.stated) return afterFailureAsStated(policy.conditions, cause, requestStarted);
+  if (policy.conditions.size > 0) {
+    const stated = afterFailureAsStated(policy.conditions, cause, requestStarted);
+    if (stated.retry || !policy.defaults) return stated;
+  }
   if (cause === 'connect') return CONNECT_FAILURE;
   if (cause === 'refused') return REFUSED_STREAM;
   if (!requestStarted) return RESET_BEFORE_REQUEST;

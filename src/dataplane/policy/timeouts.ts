@@ -14,9 +14,11 @@ export interface Timeouts {
   readonly perTryMs: number;
   /** `requestMs` counts from the start of the request; false: from its end. */
   readonly fromStart: boolean;
-  /** `requestMs` is the client's own `grpc-timeout`, not the rule's. */
-  readonly byClient: boolean;
+  readonly statedBy: StatedBy;
 }
+
+/** Who gave the request its `requestMs`: its rule, its own `grpc-timeout`, or a trusted caller by a field (caller-fields.ts). */
+export type StatedBy = 'timeouts.request' | 'grpc-timeout' | 'x-envoy-upstream-rq-timeout-ms';
 
 /** What a rule states, for either kind of request. */
 export interface RuleTimeouts {
@@ -34,10 +36,33 @@ export function compileTimeouts(config: {
 }): RuleTimeouts {
   const { requestMs, backendRequestMs, grpcRequestMs } = config;
   return {
-    http: timeoutsOf(requestMs, backendRequestMs, false, false),
-    grpc: timeoutsOf(grpcRequestMs, backendRequestMs, true, false),
+    http: timeoutsOf(requestMs, backendRequestMs, false, 'timeouts.request'),
+    grpc: timeoutsOf(grpcRequestMs, backendRequestMs, true, 'timeouts.request'),
     backendRequestMs,
   };
+}
+
+/**
+ * A rule's timeouts with what a trusted caller asked for in their place, in milliseconds; -1: it did not. 0 switches one off, as in
+ * Envoy. A gRPC call's own `grpc-timeout` still bounds it.
+ */
+export function callerTimeouts(rule: RuleTimeouts, requestMs: number, perTryMs: number): RuleTimeouts {
+  const backendRequestMs = perTryMs < 0 ? rule.backendRequestMs : perTryMs;
+  const timeouts = ({ requestMs: ruleMs, fromStart }: Timeouts): Timeouts =>
+    requestMs < 0
+      ? timeoutsOf(ruleMs, backendRequestMs, fromStart, 'timeouts.request')
+      : timeoutsOf(requestMs, backendRequestMs, fromStart, 'x-envoy-upstream-rq-timeout-ms');
+  return { http: timeouts(rule.http), grpc: timeouts(rule.grpc), backendRequestMs };
+}
+
+/**
+ * What an endpoint is told of the time it has (`x-envoy-expected-rq-timeout-ms`), in milliseconds, when its attempt starts after
+ * `elapsedMs`; 0: no limit. As in Envoy that of the attempt, or what is left of the request, and never below 1.
+ */
+export function expectedTimeoutMs({ requestMs, perTryMs }: Timeouts, elapsedMs: number): number {
+  if (requestMs === 0) return perTryMs;
+  const leftMs = Math.max(1, Math.floor(requestMs - elapsedMs));
+  return perTryMs === 0 ? leftMs : Math.min(perTryMs, leftMs);
 }
 
 /** Milliseconds of a request that count against `requestMs`. `endMs`: when the whole request was in; -1: not yet. */
@@ -67,8 +92,8 @@ export function timeoutsOf(
   requestMs: number,
   backendRequestMs: number,
   fromStart: boolean,
-  byClient: boolean,
+  statedBy: StatedBy,
 ): Timeouts {
   const counts = requestMs === 0 || backendRequestMs < requestMs;
-  return { requestMs, perTryMs: counts ? backendRequestMs : 0, fromStart, byClient };
+  return { requestMs, perTryMs: counts ? backendRequestMs : 0, fromStart, statedBy };
 }
