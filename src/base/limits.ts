@@ -69,6 +69,9 @@ export const LIMITS = {
   /** Connections that wait to be accepted; the kernel caps it at net.core.somaxconn. */
   listenBacklog: 4_096,
 
+  /** Ranges of one listener; each is looked at once per caller. */
+  trustedCallers: 256,
+
   // What a trusted caller may ask for by x-envoy-* fields.
   /** As many as a rule may state. */
   callerRetriesMax: 100,

@@ -60,6 +60,8 @@ function listener(config: ListenerConfig): Rendered {
     http2: config.http2,
     pathNormalization: config.pathNormalization,
     trustedHops: config.trustedHops,
+    trustedCallers: config.trustedCallers,
+    proxyHeaders: config.proxyHeaders,
     timeouts: {
       header: formatDuration(config.headerTimeoutMs),
       idle: formatDuration(config.idleTimeoutMs),

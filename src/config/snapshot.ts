@@ -47,6 +47,16 @@ export interface AccessLogConfig {
   readonly path: string | null;
 }
 
+/** Fields that say what this proxy does; under Istio's names. */
+export interface ProxyHeaders {
+  /** `x-envoy-*` but for those below: Envoy's `suppress_envoy_headers`, the other way round. */
+  readonly envoyDebugHeaders: boolean;
+  /** `x-envoy-attempt-count`, to endpoints. */
+  readonly attemptCount: boolean;
+  /** The same in answers. */
+  readonly attemptCountInResponse: boolean;
+}
+
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
 
 /**
@@ -68,6 +78,9 @@ export interface ListenerConfig {
   readonly pathNormalization: PathNormalization;
   /** Proxies in front of this one whose `x-forwarded-for` entries are believed; 0: none. */
   readonly trustedHops: number;
+  /** Ranges (CIDR) of callers whose `x-envoy-*` fields are believed; empty: nobody's. */
+  readonly trustedCallers: readonly string[];
+  readonly proxyHeaders: ProxyHeaders;
   readonly headerTimeoutMs: number;
   /** Between requests, and while no byte moves in either direction of a request. 0: off. */
   readonly idleTimeoutMs: number;

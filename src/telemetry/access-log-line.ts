@@ -7,7 +7,7 @@
  */
 import type { ConnectionFacts } from '../message/index.ts';
 import { clip } from './clip.ts';
-import type { AttemptRecord, RequestRecord } from './record.ts';
+import { type RequestRecord, upstreamServiceMs } from './record.ts';
 
 /** The line with its newline. `flags` as `flagsOf` gives them. */
 export function accessLogLine(record: RequestRecord, flags: string): string {
@@ -19,7 +19,7 @@ export function accessLogLine(record: RequestRecord, flags: string): string {
     `,"protocol":"${record.protocol}","response_code":${record.status},"response_flags":"${flags}"` +
     `${outcome(record)},"bytes_received":${record.requestBytes},"bytes_sent":${record.responseBytes}` +
     `,"duration":${Math.round(record.endMs - record.startMs)}` +
-    `,"upstream_service_time":${serviceTime(record, last)}` +
+    `,"upstream_service_time":${serviceTime(record)}` +
     `,"x_forwarded_for":${textOrNull(record.forwardedFor)}` +
     `,"user_agent":${textOrNull(record.userAgent)}` +
     `,"request_id":${record.requestId === '' ? 'null' : `"${record.requestId}"`}` +
@@ -111,10 +111,9 @@ function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** Whole milliseconds from the last attempt's request to the first byte of its answer, as `x-envoy-upstream-service-time`. */
-function serviceTime(record: RequestRecord, last: AttemptRecord | null): string {
-  if (last === null || record.responseStartMs < 0) return 'null';
-  return String(Math.max(0, Math.round(record.responseStartMs - last.startMs - last.connectMs)));
+function serviceTime(record: RequestRecord): string {
+  const ms = upstreamServiceMs(record);
+  return ms < 0 ? 'null' : String(ms);
 }
 
 /** As in Envoy: the client a trusted proxy named, whose port nobody knows, else the peer. */

@@ -23,7 +23,7 @@ export {
 export { HISTOGRAM_CELLS } from './histogram.ts';
 export { RandomIds } from './ids.ts';
 export { type CounterBlock, listenerOwner, type ServiceMetrics, WorkerMetrics } from './metrics.ts';
-export { AttemptRecord, HEDGE, RequestRecord, type RetryRefusal } from './record.ts';
+export { AttemptRecord, HEDGE, RequestRecord, type RetryRefusal, upstreamServiceMs } from './record.ts';
 export { Recorder, type RecorderOptions } from './recorder.ts';
 export { ensureRequestId, isSaneRequestId } from './request-id.ts';
 export type { SpanAttributes, SpanRecord } from './span.ts';

@@ -25,6 +25,8 @@ export class RequestRecord {
   forwardedFor = '';
   /** `TCP`: of a connection whose bytes are passed on, those of TLS included; method, target and status stay empty. */
   protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' | 'TCP' = 'HTTP/1.1';
+  /** What its caller, or its answer, calls its span (`x-envoy-decorator-operation`); empty: neither did. */
+  operation = '';
   /** Null when tracing has not looked at the request (it was refused before routing). */
   trace: TraceContext | null = null;
   /** Name of the rule that matched; empty: none did. */
@@ -69,6 +71,16 @@ export class RequestRecord {
 
 /** `AttemptRecord.retryReason` of one that began beside a slow attempt. */
 export const HEDGE = 'hedge';
+
+/**
+ * Milliseconds from the end of the request to the head of its answer, backoffs included, as Envoy's `x-envoy-upstream-service-time`; -1: one
+ * of the two has not come.
+ */
+export function upstreamServiceMs({ requestEndMs, responseStartMs }: RequestRecord): number {
+  return requestEndMs < 0 || responseStartMs < 0
+    ? -1
+    : Math.max(0, Math.floor(responseStartMs - requestEndMs));
+}
 
 /**
  * Why a retry that the policy wanted was not made: `attempts` used up, `budget` empty, `max-retries` full, `body`

@@ -110,7 +110,7 @@ function serverSpan(
     parentSpanId: trace.parentSpanId,
     parentIsRemote: trace.parentSpanId !== '',
     traceState: trace.traceState,
-    name: call === '' ? httpName(record.method, record.rule) : call,
+    name: nameOf(record, call),
     kind: 'server',
     service,
     startMs: record.startWallMs,
@@ -194,6 +194,11 @@ function addCall(attributes: SpanAttributes, target: string, status: number): st
 
 function errorType(status: number, grpcStatus: number): string {
   return grpcStatus >= 0 ? grpcStatusName(grpcStatus) : String(status);
+}
+
+function nameOf({ operation, method, rule }: RequestRecord, call: string): string {
+  if (operation !== '') return clip(operation);
+  return call === '' ? httpName(method, rule) : call;
 }
 
 function httpName(method: string, rule: string): string {

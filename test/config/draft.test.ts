@@ -75,6 +75,8 @@ test('fills in every default', () => {
         tls: null,
         pathNormalization: 'BASE',
         trustedHops: 0,
+        trustedCallers: [],
+        proxyHeaders: { envoyDebugHeaders: true, attemptCount: true, attemptCountInResponse: false },
         http2: { maxConcurrentStreams: 100 },
         headerTimeoutMs: 10_000,
         idleTimeoutMs: 300_000,

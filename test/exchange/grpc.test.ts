@@ -32,7 +32,8 @@ async function answering(...answers: string[]) {
 
 test('a call and its trailers pass, and its status is written down', async () => {
   const backend = await answering(answered(0, 'one', 'two'), answered(5));
-  await withProxy(oneService([backend.port]), async (proxy) => {
+  const config = oneService([backend.port], { listener: 'trustedCallers: [127.0.0.1]' });
+  await withProxy(config, async (proxy) => {
     const answer = await makeCall(proxy, 'x-envoy-force-trace: 1');
     assert.equal(answer.status, 200);
     assert.equal(answer.headers.get('content-type'), 'application/grpc');

@@ -1,7 +1,15 @@
 /** Known names are told apart from bytes, in any case, and nothing else passes for one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FieldSet, H, nameIdOf, nameIdOfBytes, nameOfId } from '../../src/message/index.ts';
+import {
+  FieldSet,
+  H,
+  HeaderList,
+  nameIdOf,
+  nameIdOfBytes,
+  nameOfId,
+  X_ENVOY,
+} from '../../src/message/index.ts';
 
 const names = Object.keys(H);
 const idOf = (text: string): number =>
@@ -24,12 +32,41 @@ test('a name that differs in one token character is another one', () => {
       for (const char of token) {
         if (char.toLowerCase() === name[at]) continue;
         const other = name.slice(0, at) + char + name.slice(at + 1);
-        assert.equal(idOf(other), nameIdOf(other.toLowerCase()), other);
+        assert.equal(idOf(other), expected(other.toLowerCase()), other);
       }
     }
-    assert.equal(idOf(name.slice(1)), nameIdOf(name.slice(1)), name.slice(1));
-    assert.equal(idOf(`${name}s`), nameIdOf(`${name}s`));
+    assert.equal(idOf(name.slice(1)), expected(name.slice(1)), name.slice(1));
+    assert.equal(idOf(`${name}s`), expected(`${name}s`));
   }
+});
+
+/** What is known by its prefix alone has no id to be looked up by. */
+const expected = (lower: string): number =>
+  nameIdOf(lower) || (lower.startsWith('x-envoy-') && lower !== 'x-envoy-' ? X_ENVOY : 0);
+
+test('every other x-envoy-* name is marked as one, and still told apart from the others', () => {
+  assert.equal(idOf('X-Envoy-Whatever'), X_ENVOY);
+  assert.equal(nameIdOf('x-envoy-whatever'), 0);
+  const list = HeaderList.of(
+    'X-Envoy-A',
+    '1',
+    'x-envoy-b',
+    '2',
+    'x-other',
+    '3',
+    'x-envoy-attempt-count',
+    '4',
+  );
+  assert.equal(list.has(X_ENVOY), true);
+  assert.deepEqual(
+    ['x-envoy-a', 'x-envoy-b', 'x-envoy-c', 'x-other'].map((name) => list.get(name)),
+    ['1', '2', undefined, '3'],
+  );
+  assert.equal(list.delete('x-envoy-b'), true);
+  assert.deepEqual([list.get('x-envoy-a'), list.get('x-envoy-b')], ['1', undefined]);
+  list.deleteAll(new FieldSet([X_ENVOY]));
+  assert.equal(list.toText(), 'x-other: 3\r\nx-envoy-attempt-count: 4\r\n');
+  assert.equal(HeaderList.of('x-other', '1').has(X_ENVOY), false);
 });
 
 test('a set knows its members', () => {

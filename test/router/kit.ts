@@ -138,6 +138,8 @@ function listener(name: string, index: number): ListenerConfig {
     tls: null,
     pathNormalization: 'BASE',
     trustedHops: 0,
+    trustedCallers: [],
+    proxyHeaders: { envoyDebugHeaders: true, attemptCount: true, attemptCountInResponse: false },
     headerTimeoutMs: 10_000,
     idleTimeoutMs: 300_000,
     http2: { maxConcurrentStreams: 100 },

@@ -93,6 +93,7 @@ export function answered(
     status: 200,
     requestBytes: 7,
     responseBytes: 120,
+    requestEndMs: record.startMs + 1,
     responseStartMs: record.startMs + 11,
     endMs: record.startMs + 12.5,
     ...parts,

@@ -4,7 +4,8 @@
  * to be quoted, because YAML reads `[` as the start of a list.
  */
 import { isIP } from 'node:net';
-import { type Leaf, leaf, Refusal } from './scalar.ts';
+import { networkOf, parseIpRange } from '../../base/index.ts';
+import { type Leaf, leaf, Refusal, text } from './scalar.ts';
 
 export interface HostPort {
   /** An IP address without brackets, a name, or empty for `:port`. */
@@ -76,6 +77,22 @@ function address(expected: string, minPort: number, fault: (at: HostPort) => str
       if (at.port < minPort) return new Refusal(`write a port from ${minPort} to 65535`);
       const cure = fault(at);
       return cure === null ? at : new Refusal(cure);
+    },
+  });
+}
+
+/** Addresses in CIDR notation, or one address. */
+export function ipRange(): Leaf<string> {
+  return text({
+    expected: 'a range of addresses such as 10.0.0.0/8 or "fd00::/8", or one address',
+    json: { examples: ['10.0.0.0/8', 'fd00::/8', '127.0.0.1'] },
+    read(written) {
+      if (parseIpRange(written) !== null) return written.toLowerCase();
+      const network = networkOf(written);
+      if (network !== null)
+        return new Refusal(`the range that it is in begins at its first address: ${network}`);
+      if (written.includes('-')) return new Refusal('write the range as ADDRESS/BITS');
+      return new Refusal(parseHostPort(written) === undefined ? null : 'leave the port out');
     },
   });
 }

@@ -3,10 +3,10 @@
  */
 import { z } from 'zod';
 import { formatDuration, LIMITS } from '../../base/index.ts';
-import { listenAddress } from './addresses.ts';
+import { ipRange, listenAddress } from './addresses.ts';
 import { collectorUrl, duration, percent } from './measures.ts';
 import { anyText, choice, filePath, objectName } from './names.ts';
-import { integer } from './scalar.ts';
+import { flag, integer } from './scalar.ts';
 import { COUNT_MAX } from './service-schema.ts';
 
 const certificate = z.strictObject({
@@ -77,6 +77,25 @@ export const listenerSchema = z.strictObject({
   trustedHops: integer({ min: 0, max: 32, unit: 'proxies' })
     .prefault(0)
     .describe('Proxies in front of this one whose x-forwarded-* entries are believed.'),
+  trustedCallers: z
+    .array(ipRange())
+    .max(LIMITS.trustedCallers, `at most ${LIMITS.trustedCallers} ranges`)
+    .prefault([])
+    .describe(
+      'Who may steer retries, timeouts, faults and the name of the span by x-envoy-* request headers: the client and every address in x-forwarded-for have to be in these ranges. From others such headers are removed. Empty: nobody.',
+    ),
+  proxyHeaders: z
+    .strictObject({
+      envoyDebugHeaders: flag()
+        .prefault(true)
+        .describe(
+          'x-envoy-expected-rq-timeout-ms and x-envoy-original-path to backends, x-envoy-upstream-service-time and x-envoy-overloaded to clients.',
+        ),
+      attemptCount: flag().prefault(true).describe('x-envoy-attempt-count to backends.'),
+      attemptCountInResponse: flag().prefault(false).describe('x-envoy-attempt-count to clients.'),
+    })
+    .prefault({})
+    .describe("Headers that say what this proxy does: Istio's ProxyConfig.proxyHeaders."),
   timeouts: z
     .strictObject({
       header: duration({ min: 1 })

@@ -93,6 +93,8 @@ export function listenerDraft(listener: ListenerFields, secrets: Secrets): Liste
     tls: listener.tls === undefined ? null : listenerTls(listener.tls, listener.protocol, secrets),
     pathNormalization: listener.pathNormalization,
     trustedHops: listener.trustedHops,
+    trustedCallers: [...new Set(listener.trustedCallers)],
+    proxyHeaders: listener.proxyHeaders,
     headerTimeoutMs: listener.timeouts.header,
     idleTimeoutMs: listener.timeouts.idle,
     http2: listener.http2,

@@ -94,6 +94,11 @@ export const OTHER_WORDS: Readonly<Record<string, string>> = {
   jaeger: 'use otlp: { endpoint: http://HOST:4318 }; Jaeger takes OTLP',
   xffnumtrustedhops: 'use trustedHops',
   numtrustedproxies: 'use trustedHops',
+  internaladdressconfig: 'use trustedCallers',
+  useremoteaddress: 'not needed: it always is; proxies in front are counted by trustedHops',
+  suppressenvoyheaders: 'use proxyHeaders: { envoyDebugHeaders: false } of the listener',
+  includerequestattemptcount: 'use proxyHeaders: { attemptCount: true } of the listener',
+  includeattemptcountinresponse: 'use proxyHeaders: { attemptCountInResponse: true } of the listener',
   concurrency: 'use workers',
   threads: 'use workers',
 };

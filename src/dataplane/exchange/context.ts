@@ -5,7 +5,16 @@
 import type { Clock, TimerWheel } from '../../base/index.ts';
 import type { FaultConfig, HedgingConfig, MirrorConfig, RuleConfig } from '../../config/index.ts';
 import type { Recorder } from '../../telemetry/index.ts';
-import { compileRetry, compileTimeouts, type RetryPolicy, type RuleTimeouts } from '../policy/index.ts';
+import {
+  type CallerFields,
+  callerHedging,
+  callerRetry,
+  callerTimeouts,
+  compileRetry,
+  compileTimeouts,
+  type RetryPolicy,
+  type RuleTimeouts,
+} from '../policy/index.ts';
 import type { ConnectionRoutes, Router } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 
@@ -25,6 +34,17 @@ export function compileRulePolicy(rule: RuleConfig): RulePolicy {
     hedging: rule.hedging,
     fault: rule.fault,
     mirrors: rule.filters.filter((filter) => filter.type === 'RequestMirror'),
+  };
+}
+
+/** A rule's policies with what a trusted caller asks for; null: nothing. */
+export function policyFor(rule: RulePolicy, asks: CallerFields | null): RulePolicy {
+  if (asks === null) return rule;
+  return {
+    ...rule,
+    retry: callerRetry(rule.retry, asks),
+    timeouts: callerTimeouts(rule.timeouts, asks),
+    hedging: callerHedging(rule.hedging, asks),
   };
 }
 

@@ -18,18 +18,26 @@ import {
   type ResponseHead,
 } from '../../message/index.ts';
 import type { RequestRecord } from '../../telemetry/index.ts';
-import { asGrpcReply, clientAddress, countedMs, grpcTimeouts, type Timeouts } from '../policy/index.ts';
+import {
+  asGrpcReply,
+  type CallerFields,
+  clientAddress,
+  countedMs,
+  grpcTimeouts,
+  type Timeouts,
+} from '../policy/index.ts';
 import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { noteBreaker, noteLimit } from './admission.ts';
 import { type Affinity, affinityOf } from './affinity.ts';
 import { beginRecord } from './begin-record.ts';
 import { choose, type Routed } from './choose.ts';
-import type { ExchangeContext, RulePolicy } from './context.ts';
+import { type ExchangeContext, policyFor, type RulePolicy } from './context.ts';
 import { type GatedRequest, Gates, type GatesOwner } from './gates.ts';
 import { answerFor, type OwnAnswer, sendAnswer } from './local-answer.ts';
 import { Mirrors } from './mirror.ts';
 import { stoodStill, timedOut } from './out-of-time.ts';
+import { decorateAnswer, sayOverloaded } from './proxy-fields.ts';
 import { RequestBody } from './request-body.ts';
 import { Tries, type TriesOwner } from './tries.ts';
 import { TunnelLimits, type TunnelOwner } from './tunnel-limits.ts';
@@ -46,11 +54,15 @@ export class Exchange
   readonly head: RequestHead;
   readonly record: RequestRecord;
   private readonly stream: DownstreamStream;
+  /** What a trusted caller wants for this request; null: nothing. */
+  private readonly asks: CallerFields | null;
   private readonly accept: string | undefined;
   private readonly requestTimer = new Timer(this, REQUEST_TIMEOUT);
   private readonly idleTimer = new Timer(this, IDLE_TIMEOUT);
   /** Null: it is not sent on, or not yet. */
   private routed: Routed | null = null;
+  /** The rule's, with what a trusted caller wants. */
+  private policy: RulePolicy | null = null;
   private timeouts: Timeouts | null = null;
   private affinity: Affinity | null = null;
   private body: RequestBody | null = null;
@@ -69,13 +81,16 @@ export class Exchange
     listener: ListenerConfig,
     head: RequestHead,
     stream: DownstreamStream,
+    asks: CallerFields | null,
   ) {
     this.context = context;
     this.listener = listener;
     this.head = head;
     this.stream = stream;
+    this.asks = asks;
     this.accept = head.headers.get(H.accept);
     this.record = beginRecord(context.recorder, stream.facts, head);
+    if (asks !== null) this.record.operation = asks.operation;
     context.active++;
   }
 
@@ -103,7 +118,9 @@ export class Exchange
     prepareRequest(head, path, rule, backend, this.stream.facts, this.listener);
     record.forwardedFor = head.headers.get(H['x-forwarded-for']) ?? '';
     this.affinity = affinityOf(service, head, record, this.context.random);
-    const { retry, timeouts, hedging } = rule.attached;
+    const policy = policyFor(rule.attached, this.asks);
+    const { retry, timeouts, hedging } = policy;
+    this.policy = policy;
     this.timeouts = record.grpc ? grpcTimeouts(timeouts, head.headers) : timeouts.http;
     if (this.timeouts.fromStart) this.startRequestTimer(this.timeouts);
     const again = retry.config.attempts > 0 || hedging !== null;
@@ -207,6 +224,7 @@ export class Exchange
     this.answerBegun = true;
     if (head.body === 'tunnel') this.becomeTunnel();
     prepareResponse(head, rule, backend, record.requestId);
+    decorateAnswer(head, record, this.listener);
     this.affinity?.tell(head);
     this.writeAnswerFields(head.headers);
     this.stream.sendHead(head);
@@ -255,9 +273,10 @@ export class Exchange
     const { context, head, record, service, affinity } = this;
     const body = this.body as RequestBody;
     const timeouts = this.timeouts as Timeouts;
-    const policy = this.rule.attached;
+    const policy = this.policy as RulePolicy;
+    const says = this.listener.proxyHeaders;
     this.mirrors?.start();
-    this.tries = new Tries(this, context, { head, body, record, service, policy, timeouts, affinity });
+    this.tries = new Tries(this, context, { head, body, record, service, policy, timeouts, affinity, says });
     this.tries.start();
   }
 
@@ -299,7 +318,9 @@ export class Exchange
       this.finish();
       return;
     }
-    this.answer(answerFor(why, this.record, this.accept));
+    const answer = answerFor(why, this.record, this.accept);
+    if (why.flag === 'UO' && this.listener.proxyHeaders.envoyDebugHeaders) sayOverloaded(answer);
+    this.answer(answer);
   }
 
   private answer(reply: OwnAnswer): void {

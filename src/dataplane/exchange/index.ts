@@ -16,6 +16,7 @@ import { beginRecord, beginUnreadable } from './begin-record.ts';
 import type { ExchangeContext } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { answerFor, sendAnswer } from './local-answer.ts';
+import { screenCaller } from './proxy-fields.ts';
 import { TcpExchange } from './tcp-exchange.ts';
 
 export { compileRulePolicy, type ExchangeContext, type RulePolicy } from './context.ts';
@@ -31,7 +32,8 @@ export class Conductor {
   /** Takes a request on; what it returns is told of the rest of it. */
   accept(listener: ListenerConfig, head: RequestHead, stream: DownstreamStream): DownstreamHandler {
     const web = wrapGrpcWeb(head, stream);
-    const exchange = new Exchange(this.context, listener, head, web ?? stream);
+    const asks = screenCaller(listener, head, stream.facts);
+    const exchange = new Exchange(this.context, listener, head, web ?? stream, asks);
     web?.attach(exchange);
     exchange.begin();
     return web ?? exchange;

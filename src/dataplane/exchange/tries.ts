@@ -6,12 +6,14 @@
  *              └ slow → a hedge beside it
  */
 import { type Failure, failure, Timer, type TimerOwner } from '../../base/index.ts';
+import type { ProxyHeaders } from '../../config/index.ts';
 import { H, type HeaderList, type RequestHead, type ResponseHead } from '../../message/index.ts';
 import { AttemptRecord, HEDGE, type RequestRecord } from '../../telemetry/index.ts';
 import {
   afterFailure,
   afterHead,
   attemptTimeoutMs,
+  expectedTimeoutMs,
   type RetryDecision,
   type RetryPolicy,
   remainingMs,
@@ -52,6 +54,8 @@ export interface TriedRequest {
   readonly policy: RulePolicy;
   readonly timeouts: Timeouts;
   readonly affinity: Affinity | null;
+  /** Which fields tell endpoints of this proxy's doings. */
+  readonly says: ProxyHeaders;
 }
 
 export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
@@ -66,6 +70,7 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
   private readonly policy: RetryPolicy;
   private readonly timeouts: Timeouts;
   private readonly affinity: Affinity | null;
+  private readonly says: ProxyHeaders;
   private readonly plan: RetryPlan;
   private readonly hedge: Hedge | null;
   /** In the order in which they began; once there is an answer, the answering one alone. */
@@ -86,6 +91,7 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
     this.hedge = Hedge.of(this, context, request);
     this.timeouts = request.timeouts;
     this.affinity = request.affinity;
+    this.says = request.says;
     this.plan = new RetryPlan(this.policy, this.service);
   }
 
@@ -156,10 +162,15 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
   // What attempts tell.
 
   onAttemptConnected({ record: made }: Attempt): void {
-    const { record, head } = this;
-    head.headers.setClean(H['x-envoy-attempt-count'], String(record.attempts.indexOf(made) + 1));
-    if (record.trace !== null) this.context.recorder.writeTrace(head.headers, record.trace, made.spanId);
-    if (record.grpc) writeGrpcTimeout(head.headers, this.timeouts, this.owner.elapsedMs());
+    const { record, timeouts, says } = this;
+    const { headers } = this.head;
+    if (says.attemptCount)
+      headers.setClean(H['x-envoy-attempt-count'], String(record.attempts.indexOf(made) + 1));
+    if (record.trace !== null) this.context.recorder.writeTrace(headers, record.trace, made.spanId);
+    if (record.grpc) writeGrpcTimeout(headers, timeouts, this.owner.elapsedMs());
+    if (!says.envoyDebugHeaders) return;
+    const expectedMs = expectedTimeoutMs(timeouts, this.owner.elapsedMs(), this.goesOn);
+    if (expectedMs > 0) headers.setClean(H['x-envoy-expected-rq-timeout-ms'], String(expectedMs));
   }
 
   onAttemptInformational(_attempt: Attempt, head: ResponseHead): void {
@@ -216,12 +227,17 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
   }
 
   onAttemptOverdue(attempt: Attempt): boolean {
-    if (this.hedge?.config.onPerTryTimeout !== true) return false;
+    if (!this.goesOn) return false;
     const { record, policy } = this;
     const why = failure('per-try-timeout');
     const decision = afterFailure(policy, why, record.method, attempt.started, attempt.record.reused);
     if (this.backoffTimer?.armed !== true) this.tryAgain(attempt, decision, -1);
     return true;
+  }
+
+  /** A per-try timeout does not end its attempt. */
+  private get goesOn(): boolean {
+    return this.hedge?.config.onPerTryTimeout === true;
   }
 
   // Attempts, one after the other and side by side.

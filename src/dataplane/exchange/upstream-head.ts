@@ -36,6 +36,8 @@ export function prepareRequest(
   head.target = path.target;
   if (rule.request !== null) applyRequestEdit(rule.request, head, path);
   if (backend.request !== null) applyRequestEdit(backend.request, head, path);
+  if (head.target !== path.target && listener.proxyHeaders.envoyDebugHeaders)
+    headers.set('x-envoy-original-path', path.target);
 }
 
 /** Makes an endpoint's head the one that is sent to the client; it is changed in place. */

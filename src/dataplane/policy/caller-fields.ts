@@ -4,7 +4,7 @@
  * unread. As in Envoy a value that is none is ignored.
  */
 import { LIMITS } from '../../base/index.ts';
-import type { RetryCondition } from '../../config/index.ts';
+import type { HedgingConfig, RetryCondition } from '../../config/index.ts';
 import { type HeaderList, listElements, X_ENVOY } from '../../message/index.ts';
 import { type CallerRetry, compileRetry, type RetryPolicy } from './retry.ts';
 
@@ -48,8 +48,9 @@ const made = new WeakMap<RetryPolicy, Map<string, RetryPolicy>>();
 const KEY_CHARS_MAX = 512;
 
 /** The rule's policy with what the caller asked for. */
-export function callerRetry(rule: RetryPolicy, { retry, retryKey }: CallerFields): RetryPolicy {
-  if (retry === null) return rule;
+export function callerRetry(rule: RetryPolicy, asks: CallerFields | null): RetryPolicy {
+  if (asks === null || asks.retry === null) return rule;
+  const { retry, retryKey } = asks;
   if (retryKey.length > KEY_CHARS_MAX) return compileRetry(rule.config, retry);
   let ofRule = made.get(rule);
   if (ofRule === undefined) {
@@ -63,6 +64,21 @@ export function callerRetry(rule: RetryPolicy, { retry, retryKey }: CallerFields
   ofRule.set(retryKey, policy);
   return policy;
 }
+
+/** The rule's hedging with the caller's word on per-try timeouts in place of the rule's. */
+export function callerHedging(rule: HedgingConfig | null, asks: CallerFields): HedgingConfig | null {
+  const { hedgeOnPerTryTimeout } = asks;
+  if (hedgeOnPerTryTimeout === null || hedgeOnPerTryTimeout === rule?.onPerTryTimeout) return rule;
+  if (rule !== null) return { ...rule, onPerTryTimeout: hedgeOnPerTryTimeout };
+  return hedgeOnPerTryTimeout ? ON_PER_TRY_TIMEOUT : null;
+}
+
+const ON_PER_TRY_TIMEOUT: HedgingConfig = {
+  onPerTryTimeout: true,
+  latencyPercentile: null,
+  maxExtraPercent: 0,
+  anyMethod: false,
+};
 
 const RETRY_FIELDS = [
   'x-envoy-retry-on',

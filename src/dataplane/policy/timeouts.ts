@@ -46,7 +46,12 @@ export function compileTimeouts(config: {
  * A rule's timeouts with what a trusted caller asked for in their place, in milliseconds; -1: it did not. 0 switches one off, as in
  * Envoy. A gRPC call's own `grpc-timeout` still bounds it.
  */
-export function callerTimeouts(rule: RuleTimeouts, requestMs: number, perTryMs: number): RuleTimeouts {
+export function callerTimeouts(
+  rule: RuleTimeouts,
+  asks: { readonly requestMs: number; readonly perTryMs: number } | null,
+): RuleTimeouts {
+  if (asks === null || (asks.requestMs < 0 && asks.perTryMs < 0)) return rule;
+  const { requestMs, perTryMs } = asks;
   const backendRequestMs = perTryMs < 0 ? rule.backendRequestMs : perTryMs;
   const timeouts = ({ requestMs: ruleMs, fromStart }: Timeouts): Timeouts =>
     requestMs < 0
@@ -57,11 +62,14 @@ export function callerTimeouts(rule: RuleTimeouts, requestMs: number, perTryMs: 
 
 /**
  * What an endpoint is told of the time it has (`x-envoy-expected-rq-timeout-ms`), in milliseconds, when its attempt starts after
- * `elapsedMs`; 0: no limit. As in Envoy that of the attempt, or what is left of the request, and never below 1.
+ * `elapsedMs`; 0: no limit. As in Envoy that of the attempt, or what is left of the request, and never below 1. `goesOn`: the
+ * attempt's does not end it.
  */
-export function expectedTimeoutMs({ requestMs, perTryMs }: Timeouts, elapsedMs: number): number {
+export function expectedTimeoutMs(timeouts: Timeouts, elapsedMs: number, goesOn: boolean): number {
+  const { requestMs } = timeouts;
+  const perTryMs = goesOn ? 0 : timeouts.perTryMs;
   if (requestMs === 0) return perTryMs;
-  const leftMs = Math.max(1, Math.floor(requestMs - elapsedMs));
+  const leftMs = Math.max(1, requestMs - Math.floor(elapsedMs));
   return perTryMs === 0 ? leftMs : Math.min(perTryMs, leftMs);
 }
 
