@@ -211,6 +211,10 @@ function filter(config: FilterConfig): Rendered {
       const { type, service: name, percent } = config;
       return { type, requestMirror: { backendRef: { name }, percent } };
     }
+    case 'CORS': {
+      const { type, maxAgeSeconds, ...cors } = config;
+      return { type, cors: { ...cors, maxAge: maxAgeSeconds } };
+    }
     case 'DirectResponse': {
       const { type, ...directResponse } = config;
       return { type, directResponse };

@@ -92,6 +92,7 @@ export type FilterConfig =
       readonly statusCode: 301 | 302 | 303 | 307 | 308;
     }
   | ({ readonly type: 'RequestMirror' } & MirrorConfig)
+  | ({ readonly type: 'CORS' } & CorsConfig)
   | {
       readonly type: 'DirectResponse';
       readonly statusCode: number;
@@ -104,6 +105,16 @@ export interface MirrorConfig {
   readonly service: string;
   /** Of the requests, 0 to 100. */
   readonly percent: number;
+}
+
+/** Origins in lower case, without the port that their scheme has by default; `*` stands alone where it stands. */
+export interface CorsConfig {
+  readonly allowOrigins: readonly string[];
+  readonly allowCredentials: boolean;
+  readonly allowMethods: readonly string[];
+  readonly allowHeaders: readonly string[];
+  readonly exposeHeaders: readonly string[];
+  readonly maxAgeSeconds: number;
 }
 
 export interface HeaderModifier {

@@ -86,6 +86,7 @@ export function needsDecision(record: RequestRecord): boolean {
     record.attempts.length > 1 ||
     record.retryRefused !== '' ||
     record.injectedDelayMs > 0 ||
+    isRefusedPreflight(record) ||
     isServerError(record.status, record.grpcStatus)
   );
 }
@@ -125,12 +126,18 @@ function verdictOf(record: RequestRecord): Verdict {
     const decidedHere = failure.origin === 'proxy' || failure.origin === 'downstream';
     return (decidedHere && record.attempts.length === 0) || failure.flag === 'UO' ? 'refused' : 'failed';
   }
+  if (isRefusedPreflight(record)) return 'refused';
   if (isServerError(record.status, record.grpcStatus))
     return record.attempts.length === 0 ? 'refused' : 'upstream-error';
   if (record.attempts.some(({ outrun }) => outrun)) return 'hedged';
   return record.attempts.length > 1 || record.retryRefused !== '' || record.injectedDelayMs === 0
     ? 'recovered'
     : 'delayed';
+}
+
+/** Answered 200, and the browser will not ask further. */
+function isRefusedPreflight({ corsOrigin, limit }: RequestRecord): boolean {
+  return corsOrigin === 'invalid' && limit === 'cors.allowOrigins';
 }
 
 function attemptOf(attempt: AttemptRecord, index: number): AttemptDecision {
@@ -172,6 +179,8 @@ function cureFor(record: RequestRecord): string {
   if (record.failure !== null) cures.push(cureOf(record.failure.kind));
   else if (record.attempts.length > 0 && isServerError(record.status, record.grpcStatus))
     cures.push('the endpoint itself answered with this status; see its own log');
+  if (isRefusedPreflight(record))
+    cures.push("the page's origin is not among allowOrigins of the CORS filter");
   if (record.retryRefused !== '') cures.push(REFUSAL_CURES[record.retryRefused]);
   return cures.join('; ');
 }

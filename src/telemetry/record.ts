@@ -31,6 +31,8 @@ export class RequestRecord {
   trace: TraceContext | null = null;
   /** Name of the rule that matched; empty: none did. */
   rule = '';
+  /** Of a request of another site's page: may that read the answer? Empty: it is none, or its rule has no CORS filter. */
+  corsOrigin: '' | 'valid' | 'invalid' = '';
   /** Services that got a copy of it, separated by commas; empty: none. */
   mirrors = '';
   /** Service the last attempt went to, or would have gone to; empty: none. */

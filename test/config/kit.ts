@@ -148,6 +148,14 @@ function randomFilters(random: (below: number) => number): unknown[] {
     },
     { type: 'ResponseHeaderModifier', responseHeaderModifier: { add: [{ name: 'X-C', value: '2' }] } },
     { type: 'URLRewrite', urlRewrite: { hostname: 'other.shop', path } },
+    {
+      type: 'CORS',
+      cors: {
+        allowOrigins: ['https://*.Shop:443', 'http://a:81'],
+        allowMethods: ['*'],
+        exposeHeaders: ['X-A'],
+      },
+    },
   ];
   return filters.filter(() => random(3) === 0);
 }

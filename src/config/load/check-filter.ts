@@ -1,6 +1,7 @@
 /** Checks of meaning for filters: one field per type, and combinations that Gateway API rules out. */
 import { grpcPath } from '../grpc-path.ts';
 import type { CheckContext } from './context.ts';
+import { checkCors } from './cors.ts';
 import { FILTER_FIELDS, type FilterFields, type PathModifierFields } from './filter-schema.ts';
 import type { RuleFields } from './route-schema.ts';
 import type { Path } from './source-text.ts';
@@ -10,6 +11,9 @@ export function checkFilters(rule: RuleFields, path: Path, context: CheckContext
     ({ grpc, path }) => (grpc === undefined ? path : grpcPath(grpc)).type === 'PathPrefix',
   );
   checkList(rule.filters, [...path, 'filters'], prefixOnly, context);
+  rule.filters.forEach(({ cors }, i) => {
+    if (cors !== undefined) checkCors(cors, methodsOf(rule), [...path, 'filters', i, 'cors'], context);
+  });
   const types = new Set(rule.filters.map((filter) => filter.type));
   for (const pair of EXCLUSIVE)
     if (pair.every((type) => types.has(type)))
@@ -31,6 +35,14 @@ export function checkFilters(rule: RuleFields, path: Path, context: CheckContext
         });
     });
   });
+}
+
+/** Null: one of the matches takes every method. */
+function methodsOf({ matches }: RuleFields): ReadonlySet<string> | null {
+  const methods = matches.map(({ method, grpc }) => (grpc === undefined ? method : 'POST'));
+  return methods.length === 0 || methods.includes(undefined)
+    ? null
+    : new Set(methods.filter((method) => method !== undefined));
 }
 
 const EXCLUSIVE = [

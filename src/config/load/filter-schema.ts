@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { LIMITS } from '../../base/index.ts';
+import { corsSchema } from './cors.ts';
 import { percent, requestPath } from './measures.ts';
 import { anyText, choice, headerName, headerValue, hostname, objectName } from './names.ts';
 import { integer, type Leaf, leaf, Refusal } from './scalar.ts';
@@ -60,6 +61,7 @@ export const FILTER_FIELDS = {
   URLRewrite: 'urlRewrite',
   RequestRedirect: 'requestRedirect',
   RequestMirror: 'requestMirror',
+  CORS: 'cors',
   DirectResponse: 'directResponse',
 } as const;
 
@@ -69,13 +71,13 @@ const TYPES = [
   'URLRewrite',
   'RequestRedirect',
   'RequestMirror',
+  'CORS',
   'DirectResponse',
 ] as const;
 
 const filter = z.strictObject({
   type: choice(TYPES, {
     ExtensionRef: 'extensions are not supported',
-    CORS: 'CORS is not supported yet',
     ExternalAuth: 'external authorisation is not supported yet',
   }).describe('Which of the other fields is filled in.'),
   requestHeaderModifier: headerModifier.optional().describe('Changes request headers.'),
@@ -85,6 +87,7 @@ const filter = z.strictObject({
   requestMirror: requestMirror
     .optional()
     .describe('Sends a copy to another service. Nobody waits for it. May be there several times.'),
+  cors: corsSchema.optional().describe('Says which pages may read answers, and answers their preflights.'),
   directResponse: directResponse.optional().describe('Answers without asking a backend.'),
 });
 

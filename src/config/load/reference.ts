@@ -71,6 +71,7 @@ function valueText(node: Node): string {
     return `${node.minimum} to ${node.maximum}${unit}`;
   }
   if (node.type === 'number') return 'number';
+  if (node.type === 'boolean') return '`true`, `false`';
   if (node.pattern?.includes('h|m|s|ms')) return 'duration';
   return node.pattern?.includes('%$') ? 'percentage' : 'text';
 }

@@ -12,6 +12,7 @@ import type {
   RetryConfig,
   RouteConfig,
 } from '../route-config.ts';
+import { corsDraft } from './cors.ts';
 import type { FilterFields, PathModifierFields } from './filter-schema.ts';
 import type { TcpRouteFields, TlsRouteFields } from './l4-route-schema.ts';
 import type { ListenerFields } from './node-schema.ts';
@@ -168,6 +169,8 @@ function filterDraft(filter: FilterFields): FilterConfig {
         service: filter.requestMirror?.backendRef.name ?? '',
         percent: filter.requestMirror?.percent ?? 100,
       };
+    case 'CORS':
+      return { type: filter.type, ...corsDraft(filter.cors) };
     case 'DirectResponse':
       return {
         type: filter.type,

@@ -7,9 +7,11 @@ import type { FaultConfig, HedgingConfig, MirrorConfig, RuleConfig } from '../..
 import type { Recorder } from '../../telemetry/index.ts';
 import {
   type CallerFields,
+  type CorsPolicy,
   callerHedging,
   callerRetry,
   callerTimeouts,
+  compileCors,
   compileRetry,
   compileTimeouts,
   type RetryPolicy,
@@ -25,15 +27,18 @@ export interface RulePolicy {
   readonly hedging: HedgingConfig | null;
   readonly fault: FaultConfig | null;
   readonly mirrors: readonly MirrorConfig[];
+  readonly cors: CorsPolicy | null;
 }
 
 export function compileRulePolicy(rule: RuleConfig): RulePolicy {
+  const cors = rule.filters.find((filter) => filter.type === 'CORS');
   return {
     retry: compileRetry(rule.retry),
     timeouts: compileTimeouts(rule.timeouts),
     hedging: rule.hedging,
     fault: rule.fault,
     mirrors: rule.filters.filter((filter) => filter.type === 'RequestMirror'),
+    cors: cors === undefined ? null : compileCors(cors),
   };
 }
 

@@ -21,10 +21,12 @@ import type { RequestRecord } from '../../telemetry/index.ts';
 import {
   asGrpcReply,
   type CallerFields,
+  type CorsAnswer,
   clientAddress,
   countedMs,
   grpcTimeouts,
   type Timeouts,
+  writeCors,
 } from '../policy/index.ts';
 import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
@@ -33,6 +35,7 @@ import { type Affinity, affinityOf } from './affinity.ts';
 import { beginRecord } from './begin-record.ts';
 import { choose, type Routed } from './choose.ts';
 import { type ExchangeContext, policyFor, type RulePolicy } from './context.ts';
+import { corsOf } from './cors.ts';
 import { type GatedRequest, Gates, type GatesOwner } from './gates.ts';
 import { answerFor, type OwnAnswer, sendAnswer } from './local-answer.ts';
 import { Mirrors } from './mirror.ts';
@@ -69,6 +72,8 @@ export class Exchange
   private mirrors: Mirrors | null = null;
   private gates: Gates | null = null;
   private tries: Tries | null = null;
+  /** What pages may do with its answer; null: its rule says nothing of that. */
+  private cors: CorsAnswer | null = null;
   /** Fields that every answer gets, whoever gives it: name, value, name, value, … */
   private answerFields: string[] | null = null;
   private answerBegun = false;
@@ -100,6 +105,11 @@ export class Exchange
     this.touch();
     const choice = choose(this.context, this.listener, head);
     record.rule = choice.rule?.name ?? '';
+    this.cors = corsOf(choice.rule, head, record);
+    if (this.cors !== null && this.cors.reply !== null) {
+      this.answer(this.cors.reply);
+      return;
+    }
     if (choice.kind === 'failed') {
       this.fail(choice.failure);
       return;
@@ -339,6 +349,7 @@ export class Exchange
   }
 
   private writeAnswerFields(headers: HeaderList): void {
+    if (this.cors !== null) writeCors(this.cors, headers);
     const fields = this.answerFields;
     if (fields === null) return;
     for (let i = 0; i < fields.length; i += 2) headers.append(fields[i] as string, fields[i + 1] as string);
