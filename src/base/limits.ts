@@ -83,6 +83,8 @@ export const LIMITS = {
   knownCallers: 4_096,
 
   // Waits, in milliseconds.
+  /** The longest delay that may be injected on purpose. */
+  faultDelayMs: 300_000,
   headerTimeoutMs: 10_000,
   tlsHandshakeTimeoutMs: 10_000,
   downstreamIdleTimeoutMs: 300_000,

@@ -130,16 +130,20 @@ function hedging({
   };
 }
 
-function fault({ delay, abort }: FaultConfig): Rendered {
+function fault({ delay, abort, responseRateLimit }: FaultConfig): Rendered {
   return {
     ...given('delay', delay, ({ percent, delayMs }) => ({
       percentage: percent,
-      fixedDelay: formatDuration(delayMs),
+      ...(delayMs === null ? { headerDelay: true } : { fixedDelay: formatDuration(delayMs) }),
     })),
-    ...given('abort', abort, ({ percent, status, grpcStatus }) => ({
+    ...given('abort', abort, ({ percent, fixed }) => ({
       percentage: percent,
-      httpStatus: status,
-      ...given('grpcStatus', grpcStatus, same),
+      ...(fixed === null ? { headerAbort: true } : { httpStatus: fixed.status }),
+      ...given('grpcStatus', fixed?.grpcStatus ?? null, same),
+    })),
+    ...given('responseRateLimit', responseRateLimit, ({ percent, kbps }) => ({
+      percentage: percent,
+      ...(kbps === null ? { headerLimit: true } : { limitKbps: kbps }),
     })),
   };
 }

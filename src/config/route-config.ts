@@ -39,13 +39,15 @@ export interface HedgingConfig {
 
 /** What is done to some requests on purpose, to see what becomes of it. */
 export interface FaultConfig {
-  readonly delay: { readonly percent: number; readonly delayMs: number } | null;
+  /** `delayMs` null: the request says. */
+  readonly delay: { readonly percent: number; readonly delayMs: number | null } | null;
   readonly abort: {
     readonly percent: number;
-    readonly status: number;
-    /** For gRPC calls; null: the one that `status` maps to. */
-    readonly grpcStatus: number | null;
+    /** Null: the request says. `grpcStatus`, for gRPC calls, null: the one that `status` maps to. */
+    readonly fixed: { readonly status: number; readonly grpcStatus: number | null } | null;
   } | null;
+  /** KiB a second; null: the request says. */
+  readonly responseRateLimit: { readonly percent: number; readonly kbps: number | null } | null;
 }
 
 /** 0: off. */

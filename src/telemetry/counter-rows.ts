@@ -214,6 +214,11 @@ export const LISTENER_ROWS = [
   ],
   ['faultDelaysInjected', 'envoy_http_fault_delays_injected', 'Requests held up on purpose.'],
   ['faultAbortsInjected', 'envoy_http_fault_aborts_injected', 'Requests answered with a fault on purpose.'],
+  [
+    'faultResponseRlInjected',
+    'envoy_http_fault_response_rl_injected',
+    'Requests whose answer was slowed down on purpose.',
+  ],
   ['corsOriginValid', 'envoy_http_cors_origin_valid', 'Requests of pages that may read the answer.'],
   ['corsOriginInvalid', 'envoy_http_cors_origin_invalid', 'Requests of pages that may not.'],
   ['downstreamCxHttp1Total', 'envoy_http_downstream_cx_http1_total', 'HTTP/1 connections.'],

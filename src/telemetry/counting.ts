@@ -43,6 +43,7 @@ export function countDownstream(counters: CounterBlock, record: RequestRecord): 
     if (cls >= 1 && cls <= 5) counters.add(LISTENER_COUNTER.downstreamRq1xx + cls - 1, 1);
   }
   if (record.injectedDelayMs > 0) counters.add(LISTENER_COUNTER.faultDelaysInjected, 1);
+  if (record.responseKbps > 0) counters.add(LISTENER_COUNTER.faultResponseRlInjected, 1);
   if (record.corsOrigin === 'valid') counters.add(LISTENER_COUNTER.corsOriginValid, 1);
   else if (record.corsOrigin === 'invalid') counters.add(LISTENER_COUNTER.corsOriginInvalid, 1);
   if (failure === null) return;

@@ -85,7 +85,7 @@ export function needsDecision(record: RequestRecord): boolean {
     record.failure !== null ||
     record.attempts.length > 1 ||
     record.retryRefused !== '' ||
-    record.injectedDelayMs > 0 ||
+    isSlowed(record) ||
     isRefusedPreflight(record) ||
     isServerError(record.status, record.grpcStatus)
   );
@@ -130,9 +130,13 @@ function verdictOf(record: RequestRecord): Verdict {
   if (isServerError(record.status, record.grpcStatus))
     return record.attempts.length === 0 ? 'refused' : 'upstream-error';
   if (record.attempts.some(({ outrun }) => outrun)) return 'hedged';
-  return record.attempts.length > 1 || record.retryRefused !== '' || record.injectedDelayMs === 0
+  return record.attempts.length > 1 || record.retryRefused !== '' || !isSlowed(record)
     ? 'recovered'
     : 'delayed';
+}
+
+function isSlowed({ injectedDelayMs, responseKbps }: RequestRecord): boolean {
+  return injectedDelayMs > 0 || responseKbps > 0;
 }
 
 /** Answered 200, and the browser will not ask further. */

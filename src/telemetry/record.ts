@@ -56,6 +56,8 @@ export class RequestRecord {
   observedValue = -1;
   /** Held up on purpose so long, in ms; 0: not. */
   injectedDelayMs = 0;
+  /** Its answer was slowed down on purpose to so many KiB a second; 0: not. */
+  responseKbps = 0;
   requestBytes = 0;
   responseBytes = 0;
   /** Whole request received; -1: not yet. */

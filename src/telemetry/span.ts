@@ -90,6 +90,7 @@ function serverSpan(
   const peer = facts.tls?.peer?.uriSans[0];
   if (peer !== undefined) attributes['outboard.peer'] = clip(peer);
   if (failure !== null) attributes['outboard.reason'] = failure.kind;
+  if (record.responseKbps > 0) attributes['outboard.response_kbps'] = record.responseKbps;
   if (record.corsOrigin !== '') attributes['outboard.cors_origin'] = record.corsOrigin;
   if (record.mirrors !== '') attributes['outboard.mirrors'] = record.mirrors;
   if (record.retryRefused !== '') attributes['outboard.retry_refused'] = record.retryRefused;

@@ -5,6 +5,8 @@ const listener = (fields: string) =>
   `listeners:\n  - { name: web, address: ":8080", ${fields} }\nroutes: [{ name: r, rules: [{ filters: [{ type: DirectResponse, directResponse: { statusCode: 200 } }] }] }]\n`;
 const cors = (fields: string, matches = '{}') =>
   `listeners: [{ name: web, address: ":8080" }]\nservices: [{ name: s, endpoints: [{ address: 1.2.3.4:80 }] }]\nroutes:\n  - name: r\n    rules:\n      - { backendRefs: [{ name: s }], matches: [${matches}], filters: [{ type: CORS, cors: ${fields} }] }\n`;
+const rule = (fields: string) =>
+  `listeners: [{ name: web, address: ":8080" }]\nservices: [{ name: s, endpoints: [{ address: 1.2.3.4:80 }] }]\nroutes:\n  - name: r\n    rules:\n      - { backendRefs: [{ name: s }], ${fields} }\n`;
 
 const CASES: readonly FaultCase[] = [
   {
@@ -56,6 +58,21 @@ const CASES: readonly FaultCase[] = [
     name: 'every header with credentials, which browsers take for a name',
     yaml: cors('{ allowOrigins: ["https://a.b"], allowCredentials: true, exposeHeaders: ¦["*"] }'),
     faults: [['exposeHeaders', 'names beside allowCredentials', 'list the headers']],
+  },
+  {
+    name: 'a delay without a length',
+    yaml: rule('fault: { delay: ¦{ percentage: 5 } }'),
+    faults: [['fault.delay', 'fixedDelay or headerDelay: true', 'add fixedDelay']],
+  },
+  {
+    name: 'a rate that is stated, and left to requests',
+    yaml: rule('fault: { responseRateLimit: ¦{ limitKbps: 5, headerLimit: true } }'),
+    faults: [['fault.responseRateLimit', 'limitKbps or headerLimit: true', 'keep one']],
+  },
+  {
+    name: 'a status that is stated, and left to requests',
+    yaml: rule('fault: { abort: { httpStatus: 500, headerAbort: ¦true } }'),
+    faults: [['fault.abort.headerAbort', 'no httpStatus', 'keep one']],
   },
 ];
 

@@ -142,7 +142,7 @@ services:
   {
     name: 'a fault that does nothing',
     yaml: rule('fault: ¦{}'),
-    faults: [['rules[0].fault', 'delay or abort', 'fixedDelay']],
+    faults: [['rules[0].fault', 'delay, abort or responseRateLimit', 'fixedDelay']],
   },
   {
     name: 'a delay longer than anybody waits',

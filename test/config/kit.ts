@@ -121,6 +121,11 @@ export function randomConfig(random: (below: number) => number): Record<string, 
           filters: randomFilters(random),
           backendRefs: backends(),
           ...maybe('timeouts', { request: `${random(30)}s` }),
+          ...maybe('fault', {
+            delay: random(2) === 0 ? { headerDelay: true } : { fixedDelay: '1s', percentage: random(100) },
+            abort: random(2) === 0 ? { headerAbort: true } : { httpStatus: 500, grpcStatus: 3 },
+            responseRateLimit: random(2) === 0 ? { headerLimit: true } : { limitKbps: 1 + random(99) },
+          }),
           ...maybe('retry', {
             attempts: random(5),
             retryOn: ['5xx'],

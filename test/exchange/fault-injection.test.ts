@@ -5,11 +5,13 @@ import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:http2';
 import { describe, test } from 'node:test';
 import { drawFault } from '../../src/dataplane/policy/index.ts';
+import { HeaderList } from '../../src/message/index.ts';
 import { until, withProxy } from '../kit/proxy.ts';
 import { httpBackend, oneService } from '../kit/raw.ts';
 import { seeded } from '../router/seeded.ts';
 
-const DELAY_MS = 60;
+const DELAY_MS = 150;
+const NONE = HeaderList.empty();
 
 interface Answer {
   readonly status: number | undefined;
@@ -127,10 +129,11 @@ describe('who is hit', () => {
   test('so many percent, each of the two by itself', () => {
     const config = {
       delay: { percent: 30, delayMs: 5 },
-      abort: { percent: 10, status: 503, grpcStatus: null },
+      abort: { percent: 10, fixed: { status: 503, grpcStatus: null } },
+      responseRateLimit: null,
     };
     const random = seeded(7);
-    const drawn = Array.from({ length: 20_000 }, () => drawFault(config, random));
+    const drawn = Array.from({ length: 20_000 }, () => drawFault(config, NONE, false, random));
     const share = (hit: (fault: NonNullable<ReturnType<typeof drawFault>>) => boolean): number =>
       drawn.filter((fault) => fault !== null && hit(fault)).length / drawn.length;
     assert.ok(Math.abs(share(({ delayMs }) => delayMs > 0) - 0.3) < 0.015);
@@ -139,12 +142,16 @@ describe('who is hit', () => {
   });
 
   test('0 % is nobody, 100 % everybody, and no section nobody', () => {
-    const at = (percent: number) => ({ delay: null, abort: { percent, status: 503, grpcStatus: null } });
+    const at = (percent: number) => ({
+      delay: null,
+      abort: { percent, fixed: { status: 503, grpcStatus: null } },
+      responseRateLimit: null,
+    });
     const random = seeded(8);
     for (let i = 0; i < 1_000; i++) {
-      assert.equal(drawFault(at(0), random), null);
-      assert.notEqual(drawFault(at(100), random), null);
-      assert.equal(drawFault(null, random), null);
+      assert.equal(drawFault(at(0), NONE, false, random), null);
+      assert.notEqual(drawFault(at(100), NONE, false, random), null);
+      assert.equal(drawFault(null, NONE, false, random), null);
     }
   });
 });

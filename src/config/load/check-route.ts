@@ -6,6 +6,7 @@ import { LIMITS } from '../../base/index.ts';
 import { checkFilters } from './check-filter.ts';
 import { checkGrpcMatch } from './check-grpc.ts';
 import type { CheckContext } from './context.ts';
+import { checkFaultInjection } from './fault-injection.ts';
 import { regexFault } from './regex.ts';
 import type { RouteFields, RuleFields } from './route-schema.ts';
 import type { ConfigFields } from './schema.ts';
@@ -101,7 +102,7 @@ function checkRule(rule: RuleFields, path: Path, targets: RouteTargets, context:
     });
   checkRetry(rule, path, targets, context);
   checkHedging(rule, [...path, 'hedging'], context);
-  checkFault(rule, [...path, 'fault'], context);
+  checkFaultInjection(rule, [...path, 'fault'], context);
 }
 
 function checkHedging({ hedging, retry, timeouts }: RuleFields, path: Path, context: CheckContext): void {
@@ -124,24 +125,6 @@ function checkHedging({ hedging, retry, timeouts }: RuleFields, path: Path, cont
       path: [...path, 'onPerTryTimeout'],
       expected: 'timeouts.backendRequest and retry.attempts above 0 beside onPerTryTimeout',
       cure: 'state both: the timeout says when the next attempt begins, the retry that there may be one',
-    });
-}
-
-function checkFault({ fault, filters }: RuleFields, path: Path, context: CheckContext): void {
-  if (fault === undefined) return;
-  if (fault.delay === undefined && fault.abort === undefined)
-    context.faultIfWhole({
-      path,
-      expected: 'delay or abort',
-      found: 'neither',
-      cure: 'write delay: { percentage: 10, fixedDelay: 2s }, or remove it',
-    });
-  const answers = filters.find((f) => f.type === 'RequestRedirect' || f.type === 'DirectResponse');
-  if (answers !== undefined)
-    context.fault({
-      path,
-      expected: `no fault beside a filter of type ${answers.type}`,
-      cure: 'the filter answers already; remove one of the two',
     });
 }
 

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { formatDuration, LIMITS } from '../../base/index.ts';
+import { faultInjectionSchema } from './fault-injection.ts';
 import { filtersSchema } from './filter-schema.ts';
 import { duration, percent } from './measures.ts';
 import { anyText, choice, headerName, headerValue, hostname, method, objectName } from './names.ts';
@@ -164,28 +165,6 @@ const hedging = z.strictObject({
     .describe('Requests that latency may send twice. gRPC calls are POST requests.'),
 });
 
-const fault = z.strictObject({
-  delay: z
-    .strictObject({
-      percentage: percent().prefault(100).describe('Of the requests of the rule.'),
-      fixedDelay: duration({ min: 1, max: 300_000 }).describe(
-        'Before the request is sent on. No timeout counts it.',
-      ),
-    })
-    .optional()
-    .describe('Holds requests up.'),
-  abort: z
-    .strictObject({
-      percentage: percent().prefault(100).describe('Of the requests of the rule, delayed ones included.'),
-      httpStatus: integer({ min: 200, max: 599 }).prefault(503).describe('Status of the answer.'),
-      grpcStatus: integer({ min: 1, max: 16 })
-        .optional()
-        .describe('To gRPC calls. Default: the status that httpStatus maps to.'),
-    })
-    .optional()
-    .describe('Answers requests, and asks no backend.'),
-});
-
 const backendRef = z.strictObject({
   name: objectName().describe('A service.'),
   weight: integer({ min: 0, max: 1_000_000 }).prefault(1).describe('Share of the requests; 0: none.'),
@@ -214,7 +193,9 @@ const rule = z.strictObject({
     .describe("Gateway API's HTTPRouteTimeouts."),
   retry: retry.prefault({}).describe('When a request is sent again.'),
   hedging: hedging.optional().describe('A second attempt beside one that is slow; the first answer counts.'),
-  fault: fault.optional().describe("Faults on purpose: Istio's HTTPFaultInjection."),
+  fault: faultInjectionSchema
+    .optional()
+    .describe("Faults on purpose: Istio's HTTPFaultInjection, Envoy's HTTP fault filter."),
 });
 
 export const routeSchema = z.strictObject({

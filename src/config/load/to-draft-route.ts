@@ -3,7 +3,6 @@ import { LIMITS } from '../../base/index.ts';
 import type { ConfigDraft } from '../draft.ts';
 import { grpcPath } from '../grpc-path.ts';
 import type {
-  FaultConfig,
   FilterConfig,
   HeaderModifier,
   HedgingConfig,
@@ -13,6 +12,7 @@ import type {
   RouteConfig,
 } from '../route-config.ts';
 import { corsDraft } from './cors.ts';
+import { faultDraft } from './fault-injection.ts';
 import type { FilterFields, PathModifierFields } from './filter-schema.ts';
 import type { TcpRouteFields, TlsRouteFields } from './l4-route-schema.ts';
 import type { ListenerFields } from './node-schema.ts';
@@ -40,7 +40,7 @@ export function routeDraft(route: RouteFields): RouteConfig {
       },
       retry: retryDraft(rule.retry),
       hedging: hedgingDraft(rule.hedging),
-      fault: faultDraft(rule.fault),
+      fault: rule.fault === undefined ? null : faultDraft(rule.fault),
     })),
   };
 }
@@ -126,18 +126,6 @@ function hedgingDraft(hedging: RuleFields['hedging']): HedgingConfig | null {
     latencyPercentile: hedging.latencyPercentile ?? null,
     maxExtraPercent: hedging.maxExtraPercent,
     anyMethod: hedging.methods === 'ANY',
-  };
-}
-
-function faultDraft(fault: RuleFields['fault']): FaultConfig | null {
-  if (fault === undefined) return null;
-  const { delay, abort } = fault;
-  return {
-    delay: delay === undefined ? null : { percent: delay.percentage, delayMs: delay.fixedDelay },
-    abort:
-      abort === undefined
-        ? null
-        : { percent: abort.percentage, status: abort.httpStatus, grpcStatus: abort.grpcStatus ?? null },
   };
 }
 

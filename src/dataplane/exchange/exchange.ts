@@ -18,20 +18,13 @@ import {
   type ResponseHead,
 } from '../../message/index.ts';
 import type { RequestRecord } from '../../telemetry/index.ts';
-import {
-  asGrpcReply,
-  type CallerFields,
-  type CorsAnswer,
-  clientAddress,
-  countedMs,
-  grpcTimeouts,
-  type Timeouts,
-  writeCors,
-} from '../policy/index.ts';
+import { asGrpcReply, type CallerFields, countedMs, grpcTimeouts, type Timeouts } from '../policy/index.ts';
 import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { noteBreaker, noteLimit } from './admission.ts';
 import { type Affinity, affinityOf } from './affinity.ts';
+import { AnswerFields } from './answer-fields.ts';
+import { AnswerPacer, type PacerOwner } from './answer-pacer.ts';
 import { beginRecord } from './begin-record.ts';
 import { choose, type Routed } from './choose.ts';
 import { type ExchangeContext, policyFor, type RulePolicy } from './context.ts';
@@ -50,7 +43,7 @@ const REQUEST_TIMEOUT = 1;
 const IDLE_TIMEOUT = 2;
 
 export class Exchange
-  implements DownstreamHandler, GatedRequest, GatesOwner, TriesOwner, TunnelOwner, TimerOwner
+  implements DownstreamHandler, GatedRequest, GatesOwner, TriesOwner, PacerOwner, TunnelOwner, TimerOwner
 {
   readonly context: ExchangeContext;
   readonly listener: ListenerConfig;
@@ -72,10 +65,9 @@ export class Exchange
   private mirrors: Mirrors | null = null;
   private gates: Gates | null = null;
   private tries: Tries | null = null;
-  /** What pages may do with its answer; null: its rule says nothing of that. */
-  private cors: CorsAnswer | null = null;
-  /** Fields that every answer gets, whoever gives it: name, value, name, value, … */
-  private answerFields: string[] | null = null;
+  private answerFields: AnswerFields | null = null;
+  /** Null: the answer goes out as fast as it comes. */
+  private pacer: AnswerPacer | null = null;
   private answerBegun = false;
   /** From the answer on that agrees to a protocol switch: no other timeout holds any more. */
   private tunnel: TunnelLimits | null = null;
@@ -105,9 +97,10 @@ export class Exchange
     this.touch();
     const choice = choose(this.context, this.listener, head);
     record.rule = choice.rule?.name ?? '';
-    this.cors = corsOf(choice.rule, head, record);
-    if (this.cors !== null && this.cors.reply !== null) {
-      this.answer(this.cors.reply);
+    const cors = corsOf(choice.rule, head, record);
+    if (cors !== null) this.answerFields = new AnswerFields(cors);
+    if (cors !== null && cors.reply !== null) {
+      this.answer(cors.reply);
       return;
     }
     if (choice.kind === 'failed') {
@@ -120,13 +113,8 @@ export class Exchange
       return;
     }
     this.routed = choice;
-    const { rule, backend, service, path } = choice;
-    record.service = service.config.name;
-    record.serviceSlot = service.config.slot;
-    const { trustedHops } = this.listener;
-    if (trustedHops > 0) record.clientAddress = clientAddress(head.headers, this.stream.facts, trustedHops);
-    prepareRequest(head, path, rule, backend, this.stream.facts, this.listener);
-    record.forwardedFor = head.headers.get(H['x-forwarded-for']) ?? '';
+    const { rule, service } = choice;
+    prepareRequest(head, choice, record, this.listener);
     this.affinity = affinityOf(service, head, record, this.context.random);
     const policy = policyFor(rule.attached, this.asks);
     const { retry, timeouts, hedging } = policy;
@@ -154,8 +142,12 @@ export class Exchange
   }
 
   addAnswerField(name: string, value: string): void {
-    this.answerFields ??= [];
-    this.answerFields.push(name, value);
+    this.answerFields ??= new AnswerFields(null);
+    this.answerFields.add(name, value);
+  }
+
+  paceAnswer(kbps: number): void {
+    this.pacer = new AnswerPacer(this, this.stream, this.context, kbps);
   }
 
   onGatesPassed(): void {
@@ -204,7 +196,8 @@ export class Exchange
 
   onWritable(): void {
     this.touch();
-    this.tries?.resumeAnswer();
+    if (this.pacer === null) this.tries?.resumeAnswer();
+    else this.pacer.onWritable();
   }
 
   onRefused(why: Failure): void {
@@ -236,21 +229,35 @@ export class Exchange
     prepareResponse(head, rule, backend, record.requestId);
     decorateAnswer(head, record, this.listener);
     this.affinity?.tell(head);
-    this.writeAnswerFields(head.headers);
+    this.answerFields?.writeTo(head.headers);
     this.stream.sendHead(head);
   }
 
   onAnswerBody(chunk: Buffer): void {
     this.touch();
     this.record.responseBytes += chunk.length;
-    if (!this.stream.sendBody(chunk)) this.tries?.pauseAnswer();
+    const more = this.pacer === null ? this.stream.sendBody(chunk) : this.pacer.push(chunk);
+    if (!more) this.tries?.pauseAnswer();
   }
 
   onAnswerEnd(trailers: HeaderList | null): void {
+    if (this.pacer !== null) {
+      this.context.wheel.cancel(this.requestTimer);
+      this.pacer.end(trailers);
+      return;
+    }
     this.stream.sendEnd(trailers);
     // A tunnel's directions end one by one.
     if (this.tries?.over === false) this.touch();
     else this.finish();
+  }
+
+  onPaceFree(): void {
+    this.tries?.resumeAnswer();
+  }
+
+  onPaceEnd(): void {
+    this.finish();
   }
 
   onTriesWritable(): void {
@@ -337,7 +344,7 @@ export class Exchange
     this.answerBegun = true;
     this.record.status = reply.status;
     if (this.record.grpc) this.record.grpcStatus = grpcStatusOf(reply.headers);
-    this.writeAnswerFields(reply.headers);
+    this.answerFields?.writeTo(reply.headers);
     this.record.responseBytes = sendAnswer(
       this.stream,
       reply,
@@ -348,21 +355,15 @@ export class Exchange
     this.finish();
   }
 
-  private writeAnswerFields(headers: HeaderList): void {
-    if (this.cors !== null) writeCors(this.cors, headers);
-    const fields = this.answerFields;
-    if (fields === null) return;
-    for (let i = 0; i < fields.length; i += 2) headers.append(fields[i] as string, fields[i + 1] as string);
-  }
-
   private becomeTunnel(): void {
     const { context, listener, record } = this;
+    this.pacer = null;
     context.wheel.cancel(this.requestTimer);
     context.wheel.cancel(this.idleTimer);
     this.tunnel = new TunnelLimits(this, context.wheel, listener, record);
   }
 
-  private touch(): void {
+  touch(): void {
     const { idleTimeoutMs } = this.listener;
     if (this.tunnel !== null) this.tunnel.touch();
     else if (idleTimeoutMs > 0 && !this.finished) this.context.wheel.arm(this.idleTimer, idleTimeoutMs);
@@ -376,6 +377,7 @@ export class Exchange
     context.wheel.cancel(this.idleTimer);
     this.tunnel?.end();
     this.gates?.end();
+    this.pacer?.stop();
     this.tries?.end();
     this.mirrors?.leave();
     this.body = null;

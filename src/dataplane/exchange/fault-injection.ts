@@ -1,4 +1,7 @@
-/** A fault on purpose, done to one request: it is held up for a while, and then sent on, or answered without a backend. */
+/**
+ * A fault on purpose, done to one request: it is held up for a while, and then sent on, or answered without a backend; or its
+ * answer comes slowly.
+ */
 import { type Failure, failure, Timer, type TimerOwner } from '../../base/index.ts';
 import { H } from '../../message/index.ts';
 import { type DrawnFault, drawFault } from '../policy/index.ts';
@@ -7,8 +10,12 @@ import { answerFor } from './local-answer.ts';
 
 /** Null: nothing is done to this request. */
 export function faultGate(request: GatedRequest): Gate | null {
-  const fault = drawFault(request.rule.attached.fault, request.context.random);
-  return fault === null ? null : new FaultInjection(fault, request);
+  const { rule, head, record, context } = request;
+  const fault = drawFault(rule.attached.fault, head.headers, record.grpc, context.random);
+  if (fault === null) return null;
+  record.responseKbps = fault.responseKbps;
+  if (fault.responseKbps > 0) request.paceAnswer(fault.responseKbps);
+  return fault.delayMs > 0 || fault.abort !== null ? new FaultInjection(fault, request) : null;
 }
 
 class FaultInjection implements Gate, TimerOwner {

@@ -24,6 +24,8 @@ export interface GatedRequest {
   readonly service: UpstreamService;
   /** A field of every answer that it gets, our own included. */
   addAnswerField(name: string, value: string): void;
+  /** The body of an endpoint's answer goes to the client at so many KiB a second. */
+  paceAnswer(kbps: number): void;
 }
 
 /** `held`: the gate will tell its keeper. */
