@@ -110,6 +110,7 @@ function rule(config: RuleConfig): Rendered {
       filters: backend.filters.map(filter),
     })),
     timeouts: timeouts(config.timeouts),
+    ...given('maxRequestBytes', config.maxRequestBytes, same),
     retry: retry(config.retry),
     ...given('hedging', config.hedging, hedging),
     ...given('fault', config.fault, fault),

@@ -17,6 +17,8 @@ export interface RuleConfig {
   readonly filters: readonly FilterConfig[];
   readonly backends: readonly BackendRef[];
   readonly timeouts: TimeoutsConfig;
+  /** Largest request body, in place of the listener's; 0: no bound, null: as the listener has it. */
+  readonly maxRequestBytes: number | null;
   /** A rule that states none has Outboard's defaults: only what is provably unsent or idempotent. */
   readonly retry: RetryConfig;
   /** Null: one attempt at a time. */

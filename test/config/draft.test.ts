@@ -110,6 +110,7 @@ test('fills in every default', () => {
             timeouts: { requestMs: 15_000, backendRequestMs: 0, grpcRequestMs: 0 },
             hedging: null,
             fault: null,
+            maxRequestBytes: null,
             retry: {
               attempts: 2,
               retryOn: [],

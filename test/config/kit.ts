@@ -121,6 +121,7 @@ export function randomConfig(random: (below: number) => number): Record<string, 
           filters: randomFilters(random),
           backendRefs: backends(),
           ...maybe('timeouts', { request: `${random(30)}s` }),
+          ...maybe('maxRequestBytes', random(9)),
           ...maybe('fault', {
             delay: random(2) === 0 ? { headerDelay: true } : { fixedDelay: '1s', percentage: random(100) },
             abort: random(2) === 0 ? { headerAbort: true } : { httpStatus: 500, grpcStatus: 3 },

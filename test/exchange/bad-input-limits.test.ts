@@ -100,6 +100,27 @@ test('a body of exactly maxRequestBytes passes', async () => {
   await backend.close();
 });
 
+test('a rule has a bound of its own, higher, lower or none', async () => {
+  const backend = await httpBackend((request, response) => {
+    request.resume().on('end', () => response.end('ok'));
+  });
+  for (const [listener, rule, most] of [
+    ['limits: { maxRequestBytes: 10 }', 'maxRequestBytes: 1000', 1_000],
+    ['limits: { maxRequestBytes: 10 }', 'maxRequestBytes: 0', Number.POSITIVE_INFINITY],
+    ['', 'maxRequestBytes: 10', 10],
+  ] as const) {
+    await withProxy(oneService([backend.port], { listener, rule }), async (proxy) => {
+      for (const size of [10, 1_000, 1_001]) {
+        const client = await RawClient.connect(proxy.port);
+        client.send(post(`Content-Length: ${size}`) + 'a'.repeat(size));
+        await client.until((t) => t.includes(size <= most ? ' 200 OK' : '413 body-too-large (DPE)'));
+        client.destroy();
+      }
+    });
+  }
+  await backend.close();
+});
+
 test('the answer to a refused upload arrives although the client goes on sending', async () => {
   const backend = await rawBackend();
   const listener = 'limits: { maxRequestBytes: 1000 }';

@@ -56,6 +56,7 @@ export function rule(sketch: RuleSketch): RuleConfig {
     timeouts: { requestMs: 15_000, backendRequestMs: 0, grpcRequestMs: 0 },
     hedging: null,
     fault: null,
+    maxRequestBytes: null,
     retry: {
       attempts: 2,
       retryOn: [],

@@ -191,6 +191,9 @@ const rule = z.strictObject({
     })
     .prefault({})
     .describe("Gateway API's HTTPRouteTimeouts."),
+  maxRequestBytes: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'bytes' })
+    .optional()
+    .describe('A request body (413 above); 0: no bound. Default: that of the listener.'),
   retry: retry.prefault({}).describe('When a request is sent again.'),
   hedging: hedging.optional().describe('A second attempt beside one that is slow; the first answer counts.'),
   fault: faultInjectionSchema

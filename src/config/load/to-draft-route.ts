@@ -38,6 +38,7 @@ export function routeDraft(route: RouteFields): RouteConfig {
         backendRequestMs: rule.timeouts.backendRequest,
         grpcRequestMs: rule.timeouts.request ?? 0,
       },
+      maxRequestBytes: rule.maxRequestBytes ?? null,
       retry: retryDraft(rule.retry),
       hedging: hedgingDraft(rule.hedging),
       fault: rule.fault === undefined ? null : faultDraft(rule.fault),

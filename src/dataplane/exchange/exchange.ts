@@ -60,6 +60,8 @@ export class Exchange
   /** The rule's, with what a trusted caller wants. */
   private policy: RulePolicy | null = null;
   private timeouts: Timeouts | null = null;
+  /** 0: no bound. */
+  private maxRequestBytes: number;
   private affinity: Affinity | null = null;
   private body: RequestBody | null = null;
   private mirrors: Mirrors | null = null;
@@ -85,6 +87,7 @@ export class Exchange
     this.head = head;
     this.stream = stream;
     this.asks = asks;
+    this.maxRequestBytes = listener.maxRequestBytes;
     this.accept = head.headers.get(H.accept);
     this.record = beginRecord(context.recorder, stream.facts, head);
     if (asks !== null) this.record.operation = asks.operation;
@@ -97,6 +100,7 @@ export class Exchange
     this.touch();
     const choice = choose(this.context, this.listener, head);
     record.rule = choice.rule?.name ?? '';
+    this.maxRequestBytes = choice.rule?.config.maxRequestBytes ?? this.maxRequestBytes;
     const cors = corsOf(choice.rule, head, record);
     if (cors !== null) this.answerFields = new AnswerFields(cors);
     if (cors !== null && cors.reply !== null) {
@@ -310,7 +314,7 @@ export class Exchange
   }
 
   private bodyTooLarge(bytes: number): boolean {
-    const { maxRequestBytes } = this.listener;
+    const { maxRequestBytes } = this;
     if (maxRequestBytes === 0 || bytes <= maxRequestBytes || this.finished) return false;
     noteLimit(this.record, 'maxRequestBytes', maxRequestBytes, bytes);
     this.giveUp(failure('body-too-large', `${bytes} of ${maxRequestBytes} bytes`));
