@@ -11,10 +11,12 @@ import {
   applyDelta,
   decodeSecrets,
   type ListenerConfig,
+  type Locality,
   type SecretSet,
   type Snapshot,
   type SnapshotDelta,
 } from './config/index.ts';
+import type { Surroundings } from './dataplane/balancer/index.ts';
 import {
   Conductor,
   compileRulePolicy,
@@ -45,6 +47,11 @@ export class DataPlane {
   private readonly leavingServices = new Set<UpstreamService>();
   private readonly heartbeat: NodeJS.Timeout;
   private readonly flusher: NodeJS.Timeout;
+  /** What services have to know of each other and of the node. */
+  private readonly around: { locality: Locality | null; service: Surroundings['service'] } = {
+    locality: null,
+    service: (name) => this.services.get(name)?.config,
+  };
   private snapshot: Snapshot | null = null;
   private secrets: SecretSet;
   /** Messages are handled one after the other: a snapshot is in force before the next is looked at. */
@@ -151,7 +158,9 @@ export class DataPlane {
     this.snapshot = snapshot;
     this.recorder.configure(snapshot.node.tracing);
     this.applyLog(snapshot.node.accessLog.path);
-    if (snapshot.services !== older?.services) this.applyServices(snapshot);
+    const moved = !sameLocality(this.around.locality, snapshot.node.locality);
+    this.around.locality = snapshot.node.locality;
+    if (moved || snapshot.services !== older?.services) this.applyServices(snapshot, moved);
     this.context.router = compileRouter(snapshot, this.context.router, compileRulePolicy);
     this.context.connectionRoutes = compileConnectionRoutes(snapshot, this.context.connectionRoutes);
     // What the start left behind, before anybody waits: 3 MiB at 100 services, 55 at 5,000.
@@ -161,13 +170,14 @@ export class DataPlane {
     this.send({ type: 'applied', version: snapshot.version, faults });
   }
 
-  private applyServices(snapshot: Snapshot): void {
+  /** `moved`: the node is at another place, which matters to services that have not changed. */
+  private applyServices(snapshot: Snapshot, moved: boolean): void {
     const gone = new Set(this.services.keys());
     for (const config of snapshot.services) {
       gone.delete(config.name);
       const known = this.services.get(config.name);
       if (known?.config.slot === config.slot) {
-        if (known.config !== config) known.update(config, this.secrets);
+        if (moved || known.config !== config) known.update(config, this.secrets);
         continue;
       }
       if (known !== undefined) this.retireService(known);
@@ -181,6 +191,7 @@ export class DataPlane {
           this.wheel,
           this.clock,
           Math.random,
+          this.around,
         ),
       );
     }
@@ -293,6 +304,10 @@ export class DataPlane {
     session.disconnect();
     this.send({ type: 'cpu-profile', profile: JSON.stringify(profile) });
   }
+}
+
+function sameLocality(a: Locality | null, b: Locality | null): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function isWorkerStart(data: unknown): data is WorkerStart {

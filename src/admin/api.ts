@@ -79,6 +79,15 @@ export interface EndpointView {
   /** `address:port`. */
   readonly address: string;
   readonly weight: number;
+  readonly priority: number;
+  readonly locality: {
+    readonly region: string;
+    readonly zone: string;
+    readonly subZone: string;
+  } | null;
+  readonly labels: Readonly<Record<string, string>> | null;
+  /** As peak-ewma sees it, at its last answer, in ms; null: another policy, or no answer yet. */
+  readonly latencyMs: number | null;
   /** By active checks; `unchecked`: the service has none; `pending`: the first has not ended. */
   readonly health: 'healthy' | 'unhealthy' | 'pending' | 'unchecked';
   readonly outlier: 'healthy' | 'ejected' | 'probing';

@@ -5,6 +5,8 @@
  */
 import { formatDuration } from '../base/index.ts';
 import { grpcMatchOf } from './grpc-path.ts';
+import { balancing, endpoint } from './render-balancer.ts';
+import { address, given, type Rendered, same } from './render-parts.ts';
 import type {
   FaultConfig,
   FilterConfig,
@@ -18,10 +20,8 @@ import type {
   TlsRouteConfig,
 } from './route-config.ts';
 import type { ListenerTls, UpstreamTls } from './secrets.ts';
-import type { HashKeyConfig, ServiceConfig } from './service-config.ts';
+import type { ServiceConfig } from './service-config.ts';
 import type { ListenerConfig, NodeSettings, Snapshot } from './snapshot.ts';
-
-export type Rendered = Readonly<Record<string, unknown>>;
 
 /** Plain data for JSON or YAML. Sections that are off are absent. */
 export function renderConfig(snapshot: Snapshot): Rendered {
@@ -46,6 +46,7 @@ function node(settings: NodeSettings): Rendered {
     },
     ...given('accessLog', accessLog.path, (path) => ({ path })),
     admin: { address: address(admin.host, admin.port) },
+    ...given('locality', settings.locality, same),
     workers: settings.workers,
     drainTimeout: formatDuration(settings.drainTimeoutMs),
   };
@@ -106,6 +107,7 @@ function rule(config: RuleConfig): Rendered {
     filters: config.filters.map(filter),
     backendRefs: config.backends.map((backend) => ({
       name: backend.service,
+      ...given('subset', backend.subset, same),
       weight: backend.weight,
       filters: backend.filters.map(filter),
     })),
@@ -238,23 +240,14 @@ function service(config: ServiceConfig): Rendered {
     protocol: config.protocol,
     ...(dns === null
       ? {
-          endpoints: config.endpoints.map((at) => ({
-            address: address(at.address, at.port),
-            weight: at.weight,
-          })),
+          endpoints: config.endpoints.map(endpoint),
         }
       : {
           dns: address(dns.name, dns.port),
           dnsRefreshRate: formatDuration(dns.refreshMs),
           dnsLookupFamily: dns.lookupFamily,
         }),
-    loadBalancer: {
-      policy: config.loadBalancer.policy,
-      ...given('consistentHash', config.loadBalancer.consistentHash, ({ key, ...sizes }) => ({
-        ...hashKey(key),
-        ...sizes,
-      })),
-    },
+    ...balancing(config),
     connectTimeout: formatDuration(config.connectTimeoutMs),
     idleTimeout: formatDuration(config.idleTimeoutMs),
     maxConnectionAge: formatDuration(config.maxConnectionAgeMs),
@@ -297,25 +290,6 @@ function service(config: ServiceConfig): Rendered {
   };
 }
 
-function hashKey(key: HashKeyConfig): Rendered {
-  switch (key.type) {
-    case 'header':
-      return { httpHeaderName: key.name };
-    case 'cookie':
-      return {
-        httpCookie: {
-          name: key.name,
-          ...given('path', key.path, same),
-          ...given('ttl', key.ttlMs, formatDuration),
-        },
-      };
-    case 'query':
-      return { httpQueryParameterName: key.name };
-    default:
-      return { useSourceIp: true };
-  }
-}
-
 function statusRange([low, high]: readonly [number, number]): number | string {
   return low === high ? low : `${low}-${high}`;
 }
@@ -329,19 +303,6 @@ function upstreamTls(tls: UpstreamTls): Rendered {
   };
 }
 
-/** A member of that name, or none where the value is null. */
-function given<T>(key: string, value: T | null, render: (value: T) => unknown): Rendered {
-  return value === null ? {} : { [key]: render(value) };
-}
-
-function same<T>(value: T): T {
-  return value;
-}
-
 function fileOf(secret: string): string {
   return secret.startsWith('file:') ? secret.slice('file:'.length) : secret;
-}
-
-function address(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

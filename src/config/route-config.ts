@@ -80,6 +80,8 @@ export interface ValueMatch {
 }
 
 export interface BackendRef extends WeightedService {
+  /** Of the service; null: all its endpoints. */
+  readonly subset: string | null;
   readonly filters: readonly FilterConfig[];
 }
 

@@ -27,14 +27,112 @@ export interface ServiceConfig {
   readonly outlierDetection: OutlierConfig | null;
   readonly healthCheck: HealthCheckConfig | null;
   readonly tls: UpstreamTls | null;
+  readonly subsets: readonly SubsetConfig[];
+  readonly subsetFallback: SubsetFallbackPolicy;
+  /** Name of a subset; null where the fallback is another. */
+  readonly defaultSubset: string | null;
+  readonly sessionPersistence: SessionPersistenceConfig | null;
   /** Healthy share below which health and ejections are ignored, 0 to 100 (Envoy 50, Istio 0). */
   readonly panicThreshold: number;
 }
 
+export type LoadBalancerPolicy =
+  | 'least-request'
+  | 'round-robin'
+  | 'random'
+  | 'ring-hash'
+  | 'maglev'
+  | 'peak-ewma';
+
 export interface LoadBalancerConfig {
-  readonly policy: 'least-request' | 'round-robin' | 'random' | 'ring-hash' | 'maglev';
-  /** Of the last two only. */
+  readonly policy: LoadBalancerPolicy;
+  /** Of ring-hash and maglev only. */
   readonly consistentHash: ConsistentHashConfig | null;
+  /** Of peak-ewma only. */
+  readonly peakEwma: PeakEwmaConfig | null;
+  /** Of least-request and round-robin; null: a new endpoint takes its share at once. */
+  readonly slowStart: SlowStartConfig | null;
+  /** A priority or locality of which this share is healthy, turned round, counts as whole: percent, 100 or more (140). */
+  readonly overprovisioningFactor: number;
+  /** What the localities of endpoints are for; null: nothing. */
+  readonly locality: LocalityConfig | null;
+}
+
+export interface PeakEwmaConfig {
+  /** Taken for the latency of an endpoint that has not answered yet. */
+  readonly defaultRttMs: number;
+  /** In this time a latency falls to 1/e while nothing is heard. */
+  readonly decayMs: number;
+}
+
+/** Envoy's SlowStartConfig. */
+export interface SlowStartConfig {
+  readonly windowMs: number;
+  /** Above 0; 1: linear, above it faster in the beginning. */
+  readonly aggression: number;
+  /** 0 to 100. */
+  readonly minWeightPercent: number;
+}
+
+/** Where an endpoint or this node is. Empty: not known. */
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+}
+
+export type LocalityConfig =
+  /** The nearer endpoints first, as priorities: Istio's locality failover. */
+  | {
+      readonly type: 'failover';
+      /** Regions that come before all other regions, for nodes of another. */
+      readonly failover: readonly { readonly from: string; readonly to: string }[];
+    }
+  /** Shares by locality: Istio's `distribute`, Envoy's locality weighted load balancing. */
+  | {
+      readonly type: 'distribute';
+      readonly distribute: readonly {
+        /** Of nodes. */
+        readonly from: LocalityPattern;
+        /** Of endpoints; the first one that fits counts, and endpoints that none fits get nothing. */
+        readonly to: readonly { readonly locality: LocalityPattern; readonly weight: number }[];
+      }[];
+    }
+  /** As much as balance allows stays in this zone: Envoy's zone aware routing. */
+  | {
+      readonly type: 'zone-aware';
+      /** The service whose endpoints call this one from everywhere: Envoy's local cluster. */
+      readonly localService: string;
+      /** Healthy endpoints below which zones don't matter. */
+      readonly minClusterSize: number;
+      /** Of requests, 0 to 100. */
+      readonly routingEnabled: number;
+    };
+
+/** `region/zone/subZone`, where `*`, and what is left out at the end, stands for any. */
+export type LocalityPattern = string;
+
+export interface SubsetConfig {
+  readonly name: string;
+  /** Which an endpoint has to have, all of them. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What becomes of a request for a subset that has no endpoints, under Envoy's names. */
+export type SubsetFallbackPolicy = 'none' | 'any-endpoint' | 'default-subset';
+
+/** A client keeps its endpoint by a cookie that names it: Gateway API's SessionPersistence. */
+export interface SessionPersistenceConfig {
+  /** Name of the cookie. */
+  readonly sessionName: string;
+  /** Path of the cookie; null: that of the request. */
+  readonly path: string | null;
+  /** The session ends so long after it began; 0: with the client's own session. */
+  readonly absoluteTimeoutMs: number;
+  /** Whether a client may keep the cookie beyond its own session. */
+  readonly permanent: boolean;
+  /** A request whose endpoint may not be used fails; else it goes to another. */
+  readonly strict: boolean;
 }
 
 export interface ConsistentHashConfig {
@@ -91,6 +189,12 @@ export interface EndpointConfig {
   readonly address: string;
   readonly port: number;
   readonly weight: number;
+  /** 0: first. Others take what the endpoints before them have no room for. */
+  readonly priority: number;
+  /** Null: not known. */
+  readonly locality: Locality | null;
+  /** Null: none. */
+  readonly labels: Readonly<Record<string, string>> | null;
   /** Place of its counts in the ledger. */
   readonly slot: number;
 }

@@ -6,7 +6,7 @@
  */
 import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
 import type { ListenerTls } from './secrets.ts';
-import type { ServiceConfig } from './service-config.ts';
+import type { Locality, ServiceConfig } from './service-config.ts';
 
 export interface Snapshot {
   /** Counts up from 1 with every accepted configuration. */
@@ -26,6 +26,8 @@ export interface NodeSettings {
   readonly admin: { readonly host: string; readonly port: number };
   readonly accessLog: AccessLogConfig;
   readonly workers: number;
+  /** Where this node is; null: not known. */
+  readonly locality: Locality | null;
   /** How long in-flight requests may take to end when the process drains. */
   readonly drainTimeoutMs: number;
 }

@@ -2,6 +2,7 @@
 // and what ended workers held. Workers change an endpoint by compare-and-swap at the same time, so
 // every transition here is one too.
 
+import type { Clock } from '../base/index.ts';
 import { resetFailures } from './endpoints.ts';
 import {
   ACTIVE,
@@ -12,16 +13,20 @@ import {
   EJECTED,
   EJECTION_IN_PROGRESS,
   ENDPOINT_EJECTIONS,
+  ENDPOINT_WORDS,
+  LATENCY,
   type Layout,
   type Memory,
   MULTIPLIER,
   SERVICE,
+  SINCE,
   STATE,
   UNTIL,
 } from './layout.ts';
 import {
   hasPassed,
   inPhase,
+  momentOf,
   nextGeneration,
   ownerOf,
   PHASE,
@@ -47,6 +52,8 @@ export interface EndpointReading {
   readonly consecutive5xx: number;
   readonly consecutiveGatewayErrors: number;
   readonly consecutiveLocalOriginFailures: number;
+  /** Peak EWMA at its last answer, in ms; null: none yet, or nobody measures. */
+  readonly latencyMs: number | null;
 }
 
 /** An ejection over for longer than this is restated, so that 32-bit time never makes it future again. */
@@ -55,12 +62,14 @@ const RESTATE_AFTER_MS = 3_600_000;
 export class EndpointAdmin {
   readonly #memory: Memory;
   readonly #layout: Layout;
+  readonly #clock: Clock;
   readonly #slots: SlotTable;
   readonly #ofService: (Set<number> | undefined)[] = [];
 
-  constructor(memory: Memory, layout: Layout, oldestVersion: () => number) {
+  constructor(memory: Memory, layout: Layout, oldestVersion: () => number, clock: Clock) {
     this.#memory = memory;
     this.#layout = layout;
+    this.#clock = clock;
     this.#slots = new SlotTable({
       name: 'endpoints',
       capacity: layout.maxEndpoints,
@@ -79,6 +88,7 @@ export class EndpointAdmin {
     if (!isNew && !isRevived) return slot;
     const line = this.#layout.endpoint(slot);
     this.#memory[line + SERVICE] = service;
+    Atomics.store(this.#memory, line + SINCE, momentOf(this.#clock.nowMs()));
     this.#update(line, (state) => nextGeneration(state) & ~(REMOVED | UNHEALTHY));
     this.#endpointsOf(service).add(slot);
     return slot;
@@ -102,9 +112,15 @@ export class EndpointAdmin {
 
   /** States the verdict of active health checking. Endpoints start out as passing. */
   setHealth(endpoint: number, passes: boolean): void {
-    const word = this.#layout.endpoint(endpoint) + STATE;
-    if (passes) Atomics.and(this.#memory, word, ~UNHEALTHY);
-    else Atomics.or(this.#memory, word, UNHEALTHY);
+    const line = this.#layout.endpoint(endpoint);
+    if (!passes) {
+      Atomics.or(this.#memory, line + STATE, UNHEALTHY);
+      return;
+    }
+    // Before it is seen as healthy, so that nobody takes it for one that has been so for long.
+    const wasUnhealthy = (Atomics.load(this.#memory, line + STATE) & UNHEALTHY) !== 0;
+    if (wasUnhealthy) Atomics.store(this.#memory, line + SINCE, momentOf(this.#clock.nowMs()));
+    Atomics.and(this.#memory, line + STATE, ~UNHEALTHY);
   }
 
   /** Ends an ejection now (Envoy: successful_active_health_check_uneject_host). False: it was not ejected. */
@@ -114,6 +130,7 @@ export class EndpointAdmin {
     if (phaseOf(before) === PHASE.healthy) return false;
     resetFailures(this.#memory, line);
     Atomics.store(this.#memory, line + CHANGED, nowMs | 0);
+    Atomics.store(this.#memory, line + SINCE, momentOf(nowMs));
     this.#countReturned(this.#memory[line + SERVICE]);
     return true;
   }
@@ -156,7 +173,13 @@ export class EndpointAdmin {
       consecutive5xx: Atomics.load(memory, line + CONSECUTIVE_5XX),
       consecutiveGatewayErrors: Atomics.load(memory, line + CONSECUTIVE_GATEWAY),
       consecutiveLocalOriginFailures: Atomics.load(memory, line + CONSECUTIVE_LOCAL),
+      latencyMs: this.#latency(line),
     };
+  }
+
+  #latency(line: number): number | null {
+    const latencyMs = new Float32Array(this.#memory.buffer, 4 * (line + LATENCY), 1)[0] as number;
+    return latencyMs === 0 ? null : latencyMs;
   }
 
   /** Returns what a dead worker held; for Ledger.giveBack. The result: recounts that are still to be made. */
@@ -222,7 +245,7 @@ export class EndpointAdmin {
   #clear(slot: number): void {
     const line = this.#layout.endpoint(slot);
     const state = nextGeneration(this.#memory[line + STATE]);
-    this.#memory.fill(0, line, line + SERVICE + 1);
+    this.#memory.fill(0, line, line + ENDPOINT_WORDS);
     Atomics.store(this.#memory, line + STATE, inPhase(state, PHASE.healthy, 0) & ~UNHEALTHY);
   }
 

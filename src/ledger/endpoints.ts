@@ -17,10 +17,13 @@ import {
   EJECTIONS,
   EJECTIONS_OVERFLOW,
   ENDPOINT_EJECTIONS,
+  LATENCY,
+  LATENCY_AT,
   type Layout,
   type Memory,
   MULTIPLIER,
   SERVICE,
+  SINCE,
   STATE,
   UNTIL,
 } from './layout.ts';
@@ -28,6 +31,7 @@ import {
   generationOf,
   hasPassed,
   inPhase,
+  momentOf,
   nextGeneration,
   ownerOf,
   PHASE,
@@ -55,12 +59,15 @@ import { acquireOwned, awaitThaw, countOf, FROZEN, releaseOwned } from './owned.
  */
 export class EndpointTable {
   readonly #memory: Memory;
+  /** The same memory, for the words that hold fractions. */
+  readonly #floats: Float32Array;
   readonly #layout: Layout;
   readonly #worker: number;
   readonly #inProgress: number;
 
   constructor(memory: Memory, layout: Layout, worker: number) {
     this.#memory = memory;
+    this.#floats = new Float32Array(memory.buffer);
     this.#layout = layout;
     this.#worker = worker;
     this.#inProgress = layout.worker(worker) + EJECTION_IN_PROGRESS;
@@ -81,6 +88,54 @@ export class EndpointTable {
   /** Active requests of all workers: what least-request compares. */
   active(endpoint: number): number {
     return countOf(this.#memory, this.#layout.endpoint(endpoint) + ACTIVE);
+  }
+
+  /**
+   * For how long it has been in use: since it was added, since its active check passes again, or since its last ejection
+   * ended; Infinity beyond a day.
+   */
+  inUseForMs(endpoint: number, nowMs: number): number {
+    const word = this.#layout.endpoint(endpoint) + SINCE;
+    const since = Atomics.load(this.#memory, word);
+    if (since === 0) return Number.POSITIVE_INFINITY;
+    const ageMs = ((nowMs | 0) - since) | 0;
+    if (ageMs >= 0 && ageMs <= DAY_MS) return ageMs;
+    // The supervisor's clock may be a little ahead of a turn's.
+    if (ageMs < 0 && ageMs > -MINUTE_MS) return 0;
+    // Forgotten, because in 49 days the 32 bits would show this moment again.
+    Atomics.compareExchange(this.#memory, word, since, 0);
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * The endpoint's latency by all workers' answers, in ms: an average of which recent answers count most, that rises to a
+   * higher sample at once (Finagle's peak EWMA), and falls by `decayMs` to 1/e while nothing is heard. `initialMs`: before
+   * the first answer.
+   */
+  latencyMs(endpoint: number, nowMs: number, decayMs: number, initialMs: number): number {
+    const line = this.#layout.endpoint(endpoint);
+    const latencyMs = this.#floats[line + LATENCY] as number;
+    return latencyMs === 0 ? initialMs : latencyMs * this.#decayed(line, nowMs, decayMs);
+  }
+
+  /**
+   * Takes a sample into the latency. Its two words are written one after the other: a sample of another worker's in between
+   * may be weighed a little wrongly, which an average bears.
+   */
+  observeLatency(endpoint: number, sampleMs: number, nowMs: number, decayMs: number): void {
+    const line = this.#layout.endpoint(endpoint);
+    const latencyMs = this.#floats[line + LATENCY] as number;
+    const kept = latencyMs === 0 ? 0 : this.#decayed(line, nowMs, decayMs);
+    const isPeak = sampleMs >= latencyMs * kept;
+    const nextMs = isPeak ? sampleMs : latencyMs * kept + sampleMs * (1 - kept);
+    this.#floats[line + LATENCY] = Math.max(nextMs, LATENCY_MS_MIN);
+    Atomics.store(this.#memory, line + LATENCY_AT, nowMs | 0);
+  }
+
+  /** What is left of the latency since it was written: 1 at once, 1/e after `decayMs`. */
+  #decayed(line: number, nowMs: number, decayMs: number): number {
+    const ageMs = ((nowMs | 0) - Atomics.load(this.#memory, line + LATENCY_AT)) | 0;
+    return ageMs <= 0 ? 1 : Math.exp(-ageMs / decayMs);
   }
 
   /** What a request would meet now; changes nothing. For choosing candidates and for panic. */
@@ -225,6 +280,7 @@ export class EndpointTable {
       if (!this.#ownsProbe(state, ticket)) break;
       resetFailures(memory, line);
       Atomics.store(memory, line + CHANGED, nowMs | 0);
+      Atomics.store(memory, line + SINCE, momentOf(nowMs));
       if (Atomics.compareExchange(memory, line + STATE, state, inPhase(state, PHASE.healthy, 0)) === state) {
         Atomics.sub(memory, this.#layout.statistics(service) + EJECTED, 1);
         break;
@@ -305,6 +361,11 @@ export class EndpointTable {
     );
   }
 }
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+/** 0 would be no answer yet. */
+const LATENCY_MS_MIN = 0.001;
 
 /** Forgets the consecutive failures of the endpoint whose line starts at `line`. */
 export function resetFailures(memory: Memory, line: number): void {

@@ -71,8 +71,13 @@ export const CONSECUTIVE_GATEWAY = 6;
 export const CONSECUTIVE_LOCAL = 7;
 export const ENDPOINT_EJECTIONS = 8;
 export const SERVICE = 9;
+/** Peak EWMA of the time to the head of an answer, in ms as a 32-bit float, and when it was written; 0: no answer yet. */
+export const LATENCY = 13;
+export const LATENCY_AT = 14;
+/** When it began to take requests, for slow start; 0: long ago. */
+export const SINCE = 15;
 
-const ENDPOINT_WORDS = LINE;
+export const ENDPOINT_WORDS = LINE;
 
 /** Words inside a worker's first line. */
 export const HEARTBEAT = 0;

@@ -2,7 +2,7 @@
 // Everything that reads or repairs over all workers is here; workers never wait for any of it
 // except for the microseconds of a recount (owned.ts), and that only after a worker has died in the
 // middle of an operation.
-import { invariant } from '../base/index.ts';
+import { type Clock, invariant, systemClock } from '../base/index.ts';
 import { type RetryBudgetPolicy, type RetryBudgetReading, readBudget } from './budget.ts';
 import { EndpointAdmin } from './endpoint-admin.ts';
 import { type GaugeReading, readGauge } from './gauges.ts';
@@ -49,7 +49,7 @@ export class Ledger {
   /** Recounts that a preempted worker has put off; normally empty. */
   #doubtful: (() => boolean)[] = [];
 
-  constructor(shape: LedgerShape) {
+  constructor(shape: LedgerShape, clock: Clock) {
     checkShape(shape);
     const layout = new Layout(shape);
     const { workers, maxServices, maxEndpoints } = shape;
@@ -65,7 +65,7 @@ export class Ledger {
       isQuiet: (slot) => this.#isServiceQuiet(slot),
       clear: (slot) => layout.clearService(this.#memory, slot),
     });
-    this.endpoints = new EndpointAdmin(this.#memory, layout, oldestVersion);
+    this.endpoints = new EndpointAdmin(this.#memory, layout, oldestVersion, clock);
   }
 
   /**
@@ -202,8 +202,8 @@ export class Ledger {
 }
 
 /** Makes the ledger of this process. Throws when the shape is impossible. */
-export function createLedger(shape: LedgerShape): Ledger {
-  return new Ledger(shape);
+export function createLedger(shape: LedgerShape, clock: Clock = systemClock): Ledger {
+  return new Ledger(shape, clock);
 }
 
 function checkShape(shape: LedgerShape): void {

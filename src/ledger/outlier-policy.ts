@@ -34,8 +34,11 @@ export type FailedKind = (typeof FAILED)[keyof typeof FAILED];
 export const OUTLIER = { ignored: 0, counted: 1, overflow: 2, ejected: 3 } as const;
 export type OutlierOutcome = (typeof OUTLIER)[keyof typeof OUTLIER];
 
-/** What `availability` answers: the endpoint takes no request, any request, or a single probe. */
-export const AVAILABLE = { no: 0, yes: 1, probe: 2 } as const;
+/**
+ * What `availability` answers: the endpoint takes no request, any request, a single probe, or (degraded) what healthy ones
+ * have no room for.
+ */
+export const AVAILABLE = { no: 0, yes: 1, probe: 2, degraded: 3 } as const;
 export type Availability = (typeof AVAILABLE)[keyof typeof AVAILABLE];
 
 /** `admit` refused: ejected, being probed by another request, or failed its active health check. */

@@ -45,6 +45,11 @@ export function nextGeneration(state: number): number {
   return (state & ~GENERATION_MASK) | (next << GENERATION_SHIFT);
 }
 
+/** `nowMs` as a 32-bit word that is never 0, which stands for "no moment". */
+export function momentOf(nowMs: number): number {
+  return nowMs | 0 || 1;
+}
+
 /** Whether the wrap-safe 32-bit millisecond `thenMs` has come. Sound within 24 days either way. */
 export function hasPassed(nowMs: number, thenMs: number): boolean {
   return (((nowMs | 0) - thenMs) | 0) >= 0;

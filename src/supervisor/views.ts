@@ -47,7 +47,7 @@ function clusterView(service: ServiceConfig, sources: ViewSources): ClusterView 
       retries: gaugeView(gauges.retries),
     },
     retryBudgetExhausted: budgetExhausted(service, sources.ledger, sources.clock.nowMs()),
-    endpoints: service.endpoints.map((endpoint) => endpointView(endpoint, sources)),
+    endpoints: service.endpoints.map((endpoint) => endpointView(endpoint, service, sources)),
   };
 }
 
@@ -75,13 +75,21 @@ function budgetExhausted({ slot, retryBudget }: ServiceConfig, ledger: Ledger, n
   return retryBudget === null ? null : ledger.readBudget(slot, nowMs, retryBudget).exhausted;
 }
 
-function endpointView(endpoint: EndpointConfig, { ledger, health, clock }: ViewSources): EndpointView {
-  const { slot, address, port, weight } = endpoint;
+function endpointView(
+  endpoint: EndpointConfig,
+  { loadBalancer }: ServiceConfig,
+  { ledger, health, clock }: ViewSources,
+): EndpointView {
+  const { slot, address, port, weight, priority, locality, labels } = endpoint;
   const reading = ledger.endpoints.read(slot, clock.nowMs());
   const check = health.read(slot);
   return {
     address: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
     weight,
+    priority,
+    locality,
+    labels,
+    latencyMs: loadBalancer.peakEwma === null ? null : reading.latencyMs,
     health: check === null ? 'unchecked' : check.state,
     outlier: reading.state,
     ejectedUntil:

@@ -1,7 +1,7 @@
 /**
  * One access log line: a JSON object with the field names of Istio's default JSON log, so that what reads a
- * sidecar's log reads this one, plus `listener`, `attempts`, `trace_id`, the caller's identity, and `grpc_status` (the
- * number, or null) in the lines of gRPC calls. Built by
+ * sidecar's log reads this one, plus `listener`, `attempts`, `trace_id`, the caller's identity, `upstream_choice` where the
+ * endpoint was not the policy's choice among all, and `grpc_status` (the number, or null) in the lines of gRPC calls. Built by
  * concatenation (0.9 µs, against 2.0 for JSON.stringify of an object made for it). The line is pure ASCII: whatever else a
  * client sent is escaped, so that no byte of it can forge a line, break UTF-8 or drive a terminal.
  */
@@ -25,6 +25,7 @@ export function accessLogLine(record: RequestRecord, flags: string): string {
     `,"request_id":${record.requestId === '' ? 'null' : `"${record.requestId}"`}` +
     `,"authority":${textOrNull(record.authority)}` +
     `,"upstream_host":${last === null ? 'null' : configured(last.endpoint)}` +
+    `${last === null || last.choice === '' ? '' : `,"upstream_choice":${configured(last.choice)}`}` +
     `,"upstream_cluster":${configured(record.service)},"route_name":${configured(record.rule)}` +
     `${record.grpc ? grpcStatus(record.grpcStatus) : ''},"attempts":${attempts.length}` +
     `,"trace_id":${record.trace === null ? 'null' : `"${record.trace.traceId}"`}` +

@@ -133,6 +133,30 @@ export const SERVICE_ROWS = [
     'lb_healthy_panic',
     'Picks made while health was ignored because too few endpoints were healthy.',
   ],
+  [
+    'lbZoneRoutingAllDirectly',
+    'lb_zone_routing_all_directly',
+    'Picks in the own zone, where all requests may stay in it.',
+  ],
+  ['lbZoneRoutingSampled', 'lb_zone_routing_sampled', 'Picks in the own zone, where some requests may.'],
+  ['lbZoneRoutingCrossZone', 'lb_zone_routing_cross_zone', 'Picks in other zones.'],
+  ['lbSubsetsSelected', 'lb_subsets_selected', 'Picks from the subset that was asked for.'],
+  [
+    'lbSubsetsFallback',
+    'lb_subsets_fallback',
+    'Picks by subsetFallbackPolicy, because the subset has no endpoints.',
+  ],
+  ['statefulSessionRouted', 'stateful_session_routed', 'Picks of the endpoint of a session.'],
+  [
+    'statefulSessionFailedOpen',
+    'stateful_session_failed_open',
+    'Picks of another endpoint, because that of the session may not be used.',
+  ],
+  [
+    'statefulSessionFailedClosed',
+    'stateful_session_failed_closed',
+    'Requests refused, because the endpoint of their session may not be used.',
+  ],
   ['sslHandshake', 'ssl_handshake', 'TLS handshakes with endpoints.'],
   ['sslSessionReused', 'ssl_session_reused', 'TLS handshakes with endpoints that resumed a session.'],
   [

@@ -62,6 +62,11 @@ export interface AttemptDecision {
   /** `address:port`; empty: none could be picked. */
   readonly endpoint: string;
   /**
+   * How it came to be chosen, where not by the policy among all endpoints: `subset v2, priority 1, eu/eu-a`, then `panic` or
+   * `degraded`; or `session`.
+   */
+  readonly choice: string;
+  /**
    * `503`, for a gRPC call `UNAVAILABLE`, for a TCP connection `connected`, a failure kind such as `connect-refused`,
    * `outrun` by another attempt, or `unfinished`.
    */
@@ -149,6 +154,7 @@ function attemptOf(attempt: AttemptRecord, index: number): AttemptDecision {
     attempt: index + 1,
     service: attempt.service,
     endpoint: attempt.endpoint,
+    choice: attempt.choice,
     outcome: outcomeOf(attempt),
     flags: attempt.failure === null ? '-' : attempt.failure.flag,
     detail: attempt.failure === null ? '' : clip(attempt.failure.detail),

@@ -118,6 +118,8 @@ export class AttemptRecord {
   /** Of a TCP connection: the endpoint took it. */
   connected = false;
   reused = false;
+  /** How its endpoint came to be chosen, as `priority 1, degraded`; empty: by the policy, among all. */
+  choice = '';
   /** Another attempt answered first, and this one was cancelled. */
   outrun = false;
   status = 0;

@@ -155,6 +155,7 @@ function attemptSpan(
     attributes['outboard.backoff_ms'] = attempt.backoffMs;
   }
   if (attempt.outrun) attributes['outboard.outrun'] = true;
+  if (attempt.choice !== '') attributes['outboard.choice'] = attempt.choice;
   if (attempt.status > 0) attributes['http.response.status_code'] = attempt.status;
   if (failure !== null) attributes['outboard.reason'] = failure.kind;
   const call = record.grpc ? addCall(attributes, record.target, attempt.grpcStatus) : '';

@@ -97,6 +97,10 @@ function plainApi(calls: string[]): AdminApi {
           {
             address: '127.0.0.1:9001',
             weight: 1,
+            priority: 0,
+            locality: { region: 'eu', zone: 'eu-a', subZone: '' },
+            labels: null,
+            latencyMs: null,
             health: 'unhealthy',
             outlier: 'ejected',
             ejectedUntil: '2026-01-01T00:00:30.000Z',

@@ -21,9 +21,17 @@ export function service(
       address: '127.0.0.1',
       port: 9_000 + index,
       weight,
+      ...PLAIN,
       slot: FIRST_SLOT + index,
     })),
-    loadBalancer: { policy, consistentHash },
+    loadBalancer: {
+      policy,
+      consistentHash,
+      peakEwma: policy === 'peak-ewma' ? { defaultRttMs: 30, decayMs: 10_000 } : null,
+      slowStart: null,
+      overprovisioningFactor: 140,
+      locality: null,
+    },
     connectTimeoutMs: 1_000,
     idleTimeoutMs: 60_000,
     maxConnectionAgeMs: 0,
@@ -33,20 +41,32 @@ export function service(
     outlierDetection: null,
     healthCheck: null,
     tls: null,
+    subsets: [],
+    subsetFallback: 'none',
+    defaultSubset: null,
+    sessionPersistence: null,
     panicThreshold,
   };
 }
+
+/** What an endpoint says of itself by default. */
+export const PLAIN = { priority: 0, locality: null, labels: null } as const;
 
 /** By endpoint index; an even ticket is a plain one, an odd one a probe, as the ledger's are. */
 export class FakeView implements EndpointView {
   readonly available: Availability[];
   readonly load: number[];
+  /** Milliseconds since it came into use, and its latency. */
+  readonly inUseMs: number[];
+  readonly latency: number[];
   admissions = 0;
   panicAdmissions = 0;
 
   constructor(size: number) {
     this.available = new Array<Availability>(size).fill(AVAILABLE.yes);
     this.load = new Array<number>(size).fill(0);
+    this.inUseMs = new Array<number>(size).fill(Number.POSITIVE_INFINITY);
+    this.latency = new Array<number>(size).fill(30);
   }
 
   availability(slot: number): Availability {
@@ -57,7 +77,7 @@ export class FakeView implements EndpointView {
     this.admissions++;
     const available = this.availability(slot);
     if (available === AVAILABLE.no) return NOT_ADMITTED;
-    if (available === AVAILABLE.yes) return 2;
+    if (available !== AVAILABLE.probe) return 2;
     this.available[slot - FIRST_SLOT] = AVAILABLE.no;
     return 3;
   }
@@ -65,6 +85,14 @@ export class FakeView implements EndpointView {
   admitInPanic(): number {
     this.panicAdmissions++;
     return 4;
+  }
+
+  inUseForMs(slot: number): number {
+    return this.inUseMs[slot - FIRST_SLOT] as number;
+  }
+
+  latencyMs(slot: number): number {
+    return this.latency[slot - FIRST_SLOT] as number;
   }
 
   active(slot: number): number {

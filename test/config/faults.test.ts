@@ -77,9 +77,9 @@ const CASES: readonly FaultCase[] = [
     faults: [['circuitBreaker.maxRequests', 'from 1 to 2147483647', 'write 2147483647']],
   },
   {
-    name: 'a policy that is still to come, said plainly',
-    yaml: service('loadBalancer: { policy: ¦peak-ewma }'),
-    faults: [['loadBalancer.policy', 'one of least-request', 'not supported yet']],
+    name: 'a policy that is misspelt',
+    yaml: service('loadBalancer: { policy: ¦peak_ewma }'),
+    faults: [['loadBalancer.policy', 'one of least-request', 'peak-ewma']],
   },
   {
     name: 'consistent hashing of nothing',

@@ -143,6 +143,7 @@ test('response modifiers of rule and backend', () => {
     backends: [
       {
         service: 's',
+        subset: null,
         weight: 1,
         filters: [
           { type: 'ResponseHeaderModifier', ...modifier({ remove: ['server'] }) },
@@ -236,7 +237,7 @@ test('backends get their share by weight, and weight 0 gets none', () => {
   ] as const;
   const rule = matched(request('/', 'shop'), {
     name: 'r',
-    backends: weights.map(([service, weight]) => ({ service, weight, filters: [] })),
+    backends: weights.map(([service, weight]) => ({ service, subset: null, weight, filters: [] })),
   });
   const counts = new Map<string, number>();
   const steps = 10_000;
@@ -252,6 +253,6 @@ test('backends get their share by weight, and weight 0 gets none', () => {
 test('no backend, or only weights of 0, is none', () => {
   const head = request('/', 'shop');
   assert.equal(matched(head, { name: 'r', backends: [] }).backends.pick(0), null);
-  const off = [{ service: 'a', weight: 0, filters: [] }];
+  const off = [{ service: 'a', subset: null, weight: 0, filters: [] }];
   assert.equal(matched(head, { name: 'r', backends: off }).backends.pick(0), null);
 });

@@ -52,7 +52,7 @@ export function rule(sketch: RuleSketch): RuleConfig {
     name: sketch.name,
     matches: (sketch.matches ?? [{}]).map(match),
     filters: sketch.filters ?? [],
-    backends: sketch.backends ?? [{ service: 'backend', weight: 1, filters: [] }],
+    backends: sketch.backends ?? [{ service: 'backend', subset: null, weight: 1, filters: [] }],
     timeouts: { requestMs: 15_000, backendRequestMs: 0, grpcRequestMs: 0 },
     hedging: null,
     fault: null,
@@ -158,5 +158,6 @@ const NODE: NodeSettings = {
   admin: { host: '127.0.0.1', port: 15_000 },
   accessLog: { path: null },
   workers: 1,
+  locality: null,
   drainTimeoutMs: 5_000,
 };

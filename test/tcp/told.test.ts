@@ -151,6 +151,7 @@ test('who waits for a slot in vain is refused after so long, and told which limi
       slot: 0,
       connectTimeoutMs: 1_000,
       endpoints: [{}],
+      loadBalancer: { consistentHash: null },
       circuitBreaker: { maxConnections: 7 },
     },
     removed: false,

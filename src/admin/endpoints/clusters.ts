@@ -54,10 +54,14 @@ function gaugeLines(name: string, gauge: GaugeView): string[] {
 }
 
 function endpointLines(endpoint: EndpointView): string[] {
-  const { consecutive } = endpoint;
+  const { consecutive, locality } = endpoint;
   const lines = [
     `rq_active::${endpoint.activeRequests}`,
     `weight::${endpoint.weight}`,
+    `region::${locality?.region ?? ''}`,
+    `zone::${locality?.zone ?? ''}`,
+    `sub_zone::${locality?.subZone ?? ''}`,
+    `priority::${endpoint.priority}`,
     `health_flags::${healthFlags(endpoint)}`,
     `outlier::${endpoint.outlier}`,
     `ejections::${endpoint.ejections}`,
@@ -65,6 +69,7 @@ function endpointLines(endpoint: EndpointView): string[] {
     `consecutive_gateway_failure::${consecutive.gatewayErrors}`,
     `consecutive_local_origin_failure::${consecutive.localOriginFailures}`,
   ];
+  if (endpoint.latencyMs !== null) lines.push(`latency_ms::${endpoint.latencyMs}`);
   if (endpoint.ejectedUntil !== null) lines.push(`ejected_until::${endpoint.ejectedUntil}`);
   if (endpoint.lastCheck !== null)
     lines.push(`last_check::${endpoint.lastCheck.at} ${endpoint.lastCheck.result}`);

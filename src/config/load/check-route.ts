@@ -158,8 +158,15 @@ function checkBackends(rule: RuleFields, path: Path, targets: RouteTargets, cont
       found: 'weights that are all 0',
       cure: 'every request that matches gets 500, as in Gateway API',
     });
-  backendRefs.forEach(({ name }, i) => {
+  backendRefs.forEach(({ name, subset }, i) => {
     checkHttpService(name, [...at, i, 'name'], targets, context);
+    const subsets = targets.subsets.get(name) ?? [];
+    if (subset !== undefined && context.serviceNames.has(name) && !subsets.includes(subset))
+      context.faultIfWhole({
+        path: [...at, i, 'subset'],
+        expected: `a subset of service ${name}`,
+        cure: subsets.length === 0 ? 'it has none; add subsets to it' : `they are ${subsets.join(', ')}`,
+      });
   });
   rule.filters.forEach(({ requestMirror }, i) => {
     const name = [...path, 'filters', i, 'requestMirror', 'backendRef', 'name'];

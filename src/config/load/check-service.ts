@@ -1,6 +1,8 @@
 /** Checks of meaning for services: fields that contradict each other, and limits that can't work. */
 import { isIP } from 'node:net';
 import { LIMITS } from '../../base/index.ts';
+import { checkBalancer } from './check-balancer.ts';
+import { checkSubsets } from './check-subset.ts';
 import { type CheckContext, checkFile } from './context.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
@@ -29,6 +31,7 @@ export function checkServices(config: ConfigFields, context: CheckContext): void
 export function checkService(service: ServiceFields, path: Path, context: CheckContext): void {
   checkEndpoints(service, path, context);
   checkBalancer(service, path, context);
+  checkSubsets(service, path, context);
   checkHttp2(service, path, context);
   checkRetries(service, path, context);
   checkOutlier(service, path, context);
@@ -70,63 +73,6 @@ function checkEndpoints(service: ServiceFields, path: Path, context: CheckContex
       });
     seen.add(key);
   });
-}
-
-const HASHING: ReadonlySet<string> = new Set(['ring-hash', 'maglev']);
-const HASH_KEYS = 'httpHeaderName, httpCookie, httpQueryParameterName, useSourceIp';
-
-function checkBalancer(service: ServiceFields, path: Path, context: CheckContext): void {
-  const { policy, consistentHash: hash } = service.loadBalancer;
-  const at = [...path, 'loadBalancer'];
-  if (hash === undefined) {
-    if (HASHING.has(policy))
-      context.faultIfWhole({
-        path: at,
-        expected: `consistentHash beside policy: ${policy}`,
-        found: 'none',
-        cure: 'say what the key of a request is: consistentHash: { httpHeaderName: x-user }',
-      });
-    return;
-  }
-  if (!HASHING.has(policy))
-    context.faultIfWhole({
-      path: [...at, 'policy'],
-      expected: 'ring-hash or maglev beside consistentHash',
-      found: policy,
-      cure: 'write policy: maglev, or remove consistentHash',
-    });
-  checkHashKey(hash, [...at, 'consistentHash'], service.protocol, context);
-}
-
-function checkHashKey(
-  hash: NonNullable<ServiceFields['loadBalancer']['consistentHash']>,
-  path: Path,
-  protocol: string,
-  context: CheckContext,
-): void {
-  const { httpHeaderName, httpCookie, httpQueryParameterName, useSourceIp } = hash;
-  const ofRequest = [httpHeaderName, httpCookie, httpQueryParameterName].filter((key) => key !== undefined);
-  const keys = ofRequest.length + (useSourceIp ? 1 : 0);
-  if (keys !== 1)
-    context.faultIfWhole({
-      path,
-      expected: `one of ${HASH_KEYS}`,
-      found: keys === 0 ? 'none' : `${keys} of them`,
-      cure: keys === 0 ? 'write httpHeaderName: x-user, for one' : 'keep one',
-    });
-  if (protocol === 'tcp' && ofRequest.length > 0)
-    context.faultIfWhole({
-      path,
-      expected: 'useSourceIp beside protocol: tcp',
-      found: 'a key of requests',
-      cure: 'bytes have no headers: write useSourceIp: true',
-    });
-  if (hash.minimumRingSize > hash.maximumRingSize)
-    context.faultIfWhole({
-      path: [...path, 'maximumRingSize'],
-      expected: 'at least minimumRingSize',
-      cure: 'raise it, or lower minimumRingSize',
-    });
 }
 
 function checkRetries(service: ServiceFields, path: Path, context: CheckContext): void {

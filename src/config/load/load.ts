@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { LIMITS } from '../../base/index.ts';
 import type { ConfigDraft } from '../draft.ts';
+import { checkLocalityNeeds, localityNeeds } from './check-balancer.ts';
 import { checkL4Routes } from './check-l4-route.ts';
 import { checkNode } from './check-node.ts';
 import { checkRoutes } from './check-route.ts';
@@ -78,6 +79,11 @@ export function loadConfig(text: string | Uint8Array, file: string, options: Loa
     checkRoutes(shaped.value, targets, context);
     checkL4Routes(shaped.value, targets, context);
     checkServices(shaped.value, context);
+    const { locality, services } = shaped.value;
+    services.forEach((service, i) => {
+      const needs = localityNeeds(service, ['services', i]);
+      if (needs !== null) checkLocalityNeeds(needs, locality !== undefined, context);
+    });
     if (faults.every((fault) => fault.severity === 'warning')) {
       const draft = toDraft(shaped.value, resolvePath, processorsOf(options));
       return { ok: true, draft, warnings: inOrder(faults) };

@@ -134,3 +134,14 @@ export function anyText(expected: string, max: number): Leaf<string> {
     read: (value) => (value.length <= max ? value : new Refusal(`shorten it to ${max} characters`)),
   });
 }
+
+const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** RFC 6265 section 4.1.1. */
+export function cookieName(): Leaf<string> {
+  return text({
+    expected: "a cookie name (letters, digits and !#$%&'*+-.^_`|~)",
+    json: { pattern: COOKIE_NAME.source, maxLength: 256 },
+    read: (name) => (name.length <= 256 && COOKIE_NAME.test(name) ? name : new Refusal(null)),
+  });
+}

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { formatDuration, LIMITS } from '../../base/index.ts';
 import { ipRange, listenAddress } from './addresses.ts';
+import { localitySchema } from './locality-leaves.ts';
 import { collectorUrl, duration, percent } from './measures.ts';
 import { anyText, choice, filePath, objectName } from './names.ts';
 import { flag, integer } from './scalar.ts';
@@ -179,5 +180,8 @@ export const drainSchema = () =>
     .describe(
       'How long requests in flight may take to end when the proxy is told to; the same for WebSocket and TCP connections of a listener that is removed or moved.',
     );
+
+export const nodeLocalitySchema = () =>
+  localitySchema().optional().describe('Where this node is, for services that balance by locality.');
 
 export type ListenerFields = z.infer<typeof listenerSchema>;

@@ -9,6 +9,7 @@ import { LineCounter } from 'yaml';
 import { LIMITS } from '../../base/index.ts';
 import type { ServiceDraft } from '../draft.ts';
 import type { RouteConfig } from '../route-config.ts';
+import { checkLocalityNeeds, type LocalityNeeds, localityNeeds } from './check-balancer.ts';
 import { checkL4Routes } from './check-l4-route.ts';
 import { checkNode } from './check-node.ts';
 import { checkRoute } from './check-route.ts';
@@ -38,6 +39,8 @@ import { l4RouteDrafts, routeDraft } from './to-draft-route.ts';
 interface KnownRoute {
   readonly listeners: readonly string[];
   readonly services: readonly string[];
+  /** Service and subset. */
+  readonly subsets: readonly (readonly [string, string])[];
   readonly draft: RouteConfig;
   readonly nodes: number;
 }
@@ -47,6 +50,7 @@ interface KnownService {
   readonly endpoints: number;
   /** Null without TLS; the files that it names are looked for with every load. */
   readonly tls: ServiceFields | null;
+  readonly needs: LocalityNeeds | null;
   readonly draft: ServiceDraft;
   readonly nodes: number;
 }
@@ -107,6 +111,7 @@ class LoadByMembers {
   private readonly serviceNames = new Set<string>();
   private readonly routeNames = new Set<string>();
   private readonly withTls: ServiceFields[] = [];
+  private readonly needs: LocalityNeeds[] = [];
   private targets = new RouteTargets([]);
   private lines: LineCounter | null = null;
   private nodes = 0;
@@ -143,6 +148,8 @@ class LoadByMembers {
     const whole: MemberSource = { data: rest.data, source: () => rest, prefix: [] };
     checkNode({ ...config, services: this.withTls }, this.contextOf(whole, 0));
     checkL4Routes(config, this.targets, this.contextOf(whole, 0));
+    for (const needs of this.needs)
+      checkLocalityNeeds(needs, config.locality !== undefined, this.contextOf(whole, 0));
     // Half of it, because aliases count twice there.
     if (this.nodes > LIMITS.configNodes / 2) throw new NotByMembers();
     const node = nodeSettings(config, this.resolvePath, processorsOf(this.options));
@@ -184,6 +191,7 @@ class LoadByMembers {
       once(this.serviceNames, service.facts.name);
       this.targets.add(service.facts);
       if (service.tls) this.withTls.push(service.tls);
+      if (service.needs) this.needs.push(service.needs);
       endpoints += service.endpoints;
       this.nodes += service.nodes;
       return service.draft;
@@ -201,6 +209,7 @@ class LoadByMembers {
       facts: factsOf(fields),
       endpoints: fields.endpoints?.length ?? 0,
       tls: fields.tls === undefined ? null : fields,
+      needs: localityNeeds(fields, ['services', i]),
       draft: serviceDraft(fields, secrets),
       nodes: measure(source.data, MEMBER_DEPTH).nodes,
     };
@@ -229,6 +238,8 @@ class LoadByMembers {
         allIn(route.services, this.serviceNames);
         noneIn(route.listeners, l4);
         noneIn(route.services, tcp);
+        for (const [service, subset] of route.subsets)
+          allIn([subset], new Set(this.targets.subsets.get(service)));
       }
       once(this.routeNames, route.draft.name);
       this.nodes += route.nodes;
@@ -248,6 +259,9 @@ class LoadByMembers {
         ...backends.map(({ service }) => service),
         ...filters.flatMap((filter) => (filter.type === 'RequestMirror' ? filter.service : [])),
       ]),
+      subsets: draft.rules.flatMap(({ backends }) =>
+        backends.flatMap(({ service, subset }) => (subset === null ? [] : [[service, subset] as const])),
+      ),
       draft,
       nodes: measure(source.data, MEMBER_DEPTH).nodes,
     };

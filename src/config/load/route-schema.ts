@@ -167,6 +167,7 @@ const hedging = z.strictObject({
 
 const backendRef = z.strictObject({
   name: objectName().describe('A service.'),
+  subset: objectName().optional().describe('A subset of it. Absent: all its endpoints.'),
   weight: integer({ min: 0, max: 1_000_000 }).prefault(1).describe('Share of the requests; 0: none.'),
   filters: filtersSchema().describe('Applied to requests that go to this backend: header modifiers only.'),
 });

@@ -9,6 +9,7 @@ import {
   adminSchema,
   drainSchema,
   listenerSchema,
+  nodeLocalitySchema,
   tracingSchema,
   workersSchema,
 } from './node-schema.ts';
@@ -27,6 +28,7 @@ export const configSchema = z.strictObject({
   tracing: tracingSchema.prefault({}).describe('Traces.'),
   accessLog: accessLogSchema.optional().describe('One JSON line per request. Absent: none.'),
   admin: adminSchema.prefault({}).describe('The management server.'),
+  locality: nodeLocalitySchema(),
   workers: workersSchema(),
   drainTimeout: drainSchema(),
 });

@@ -5,9 +5,11 @@
 import { z } from 'zod';
 import { formatDuration, LIMITS } from '../../base/index.ts';
 import { dnsAddress, endpointAddress } from './addresses.ts';
+import { loadBalancerSchema } from './balancer-schema.ts';
 import { duration, percent, requestPath, statusRange } from './measures.ts';
-import { anyText, choice, filePath, headerName, hostname, objectName } from './names.ts';
-import { flag, integer, leaf, Refusal } from './scalar.ts';
+import { anyText, choice, filePath, hostname, objectName } from './names.ts';
+import { integer } from './scalar.ts';
+import { endpointFields, sessionPersistenceSchema, subsetFields } from './subset-schema.ts';
 
 /** The largest limit a ledger cell can hold. */
 export const COUNT_MAX = 2 ** 31 - 1;
@@ -19,6 +21,7 @@ const endpoint = z.strictObject({
   weight: integer({ min: 1, max: 65_535 })
     .prefault(1)
     .describe('Share of the load, relative to the other endpoints of the service.'),
+  ...endpointFields,
 });
 
 const circuitBreaker = z.strictObject({
@@ -132,85 +135,6 @@ const http2 = z.strictObject({
     .describe('A connection whose ping has no answer by then is closed.'),
 });
 
-/** At most so many points or places: each worker makes them anew when endpoints change. */
-const RING_MAX = 262_144;
-const TABLE_MAX = 1_000_003;
-
-function isPrime(number: number): boolean {
-  for (let divisor = 2; divisor * divisor <= number; divisor++) if (number % divisor === 0) return false;
-  return number > 1;
-}
-
-/** Places of Maglev's table. */
-const tableSize = () =>
-  leaf<number, number>({
-    expected: `a prime number up to ${TABLE_MAX}`,
-    json: { type: 'integer', minimum: 2, maximum: TABLE_MAX },
-    read(value) {
-      if (typeof value !== 'number' || !Number.isInteger(value) || value < 2 || value > TABLE_MAX)
-        return new Refusal(null);
-      if (isPrime(value)) return value;
-      let next = value;
-      while (!isPrime(next)) next++;
-      return new Refusal(`the next prime is ${next}`);
-    },
-  });
-
-/** 0, or a percentage from 100 on. */
-const balanceFactor = () =>
-  leaf<number, number>({
-    expected: '0, or a whole number from 100 to 10000 (percent)',
-    json: { type: 'integer', minimum: 0, maximum: 10_000 },
-    read(value) {
-      if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 10_000)
-        return new Refusal(null);
-      return value === 0 || value >= 100
-        ? value
-        : new Refusal('below 100 there would not be room for all requests; 150 is a common value');
-    },
-  });
-
-const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-
-const consistentHash = z.strictObject({
-  httpHeaderName: headerName('match').optional().describe('The key is the value of this header.'),
-  httpCookie: z
-    .strictObject({
-      name: leaf<string, string>({
-        expected: "a cookie name (letters, digits and !#$%&'*+-.^_`|~)",
-        json: { type: 'string', pattern: COOKIE_NAME.source, maxLength: 256 },
-        read: (value) =>
-          typeof value === 'string' && value.length <= 256 && COOKIE_NAME.test(value)
-            ? value
-            : new Refusal(null),
-      }).describe('Its name.'),
-      path: requestPath().optional().describe('Path of a cookie that is made. Default: that of the request.'),
-      ttl: duration({ min: 0, max: 365 * 86_400_000 })
-        .optional()
-        .describe('A client without the cookie is given one for so long; 0s: for its session. Absent: none.'),
-    })
-    .optional()
-    .describe('The key is the value of this cookie.'),
-  httpQueryParameterName: anyText('the name of a query parameter', 256)
-    .optional()
-    .describe('The key is the value of this query parameter.'),
-  useSourceIp: flag()
-    .prefault(false)
-    .describe("The key is the client's address: the one that trusted proxies name, else the peer's."),
-  minimumRingSize: integer({ min: 1, max: RING_MAX, unit: 'points' })
-    .prefault(1024)
-    .describe('ring-hash: at least so many points, shared out by weight.'),
-  maximumRingSize: integer({ min: 1, max: RING_MAX, unit: 'points' })
-    .prefault(65_536)
-    .describe('ring-hash: at most so many, however small the smallest weight.'),
-  tableSize: tableSize().prefault(65_537).describe('maglev: places of the table, a prime number.'),
-  hashBalanceFactor: balanceFactor()
-    .prefault(0)
-    .describe(
-      'No endpoint gets more than this percentage of its share of the requests in flight; what is beyond goes to others. 0: no bound.',
-    ),
-});
-
 const PROTOCOLS = ['auto', 'http', 'http2', 'grpc', 'tcp'] as const;
 const FAMILIES = ['AUTO', 'V4_ONLY', 'V6_ONLY', 'V4_PREFERRED', 'ALL'] as const;
 
@@ -241,22 +165,11 @@ export const serviceSchema = z.strictObject({
   dnsLookupFamily: choice(FAMILIES)
     .prefault('V4_PREFERRED')
     .describe("Which addresses of `dns` are taken: Envoy's dns_lookup_family."),
-  loadBalancer: z
-    .strictObject({
-      policy: choice(['least-request', 'round-robin', 'random', 'ring-hash', 'maglev'], {
-        'peak-ewma': 'peak-ewma is not supported yet; use least-request',
-        least_conn: 'use least-request',
-      })
-        .prefault('least-request')
-        .describe(
-          'least-request: the less busy of two random ones, by weight; ring-hash and maglev: the one that the key of the request belongs to.',
-        ),
-      consistentHash: consistentHash
-        .optional()
-        .describe('The key of ring-hash and maglev, and their tables.'),
-    })
-    .prefault({})
-    .describe('How an endpoint is chosen.'),
+  loadBalancer: loadBalancerSchema.prefault({}).describe('How an endpoint is chosen.'),
+  ...subsetFields,
+  sessionPersistence: sessionPersistenceSchema
+    .optional()
+    .describe("A client keeps its endpoint by a cookie: Gateway API's SessionPersistence. Absent: off."),
   connectTimeout: duration({ min: 1 })
     .prefault(formatDuration(LIMITS.connectTimeoutMs))
     .describe('For the TCP and the TLS handshake together.'),
@@ -282,7 +195,7 @@ export const serviceSchema = z.strictObject({
   panicThreshold: percent()
     .prefault(50)
     .describe(
-      'When a smaller share of the endpoints is healthy, health and ejections are ignored; 0: never.',
+      'When a smaller share of the endpoints of a priority is available, and all priorities together have too few, health and ejections are ignored; 0: never.',
     ),
 });
 

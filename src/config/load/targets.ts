@@ -11,15 +11,18 @@ export class RouteTargets {
   readonly tcp = new Set<string>();
   /** Of services with TLS of their own. */
   readonly tls = new Set<string>();
+  /** Subsets by service; services without are not in it. */
+  readonly subsets = new Map<string, readonly string[]>();
 
   constructor(listeners: readonly ListenerFields[]) {
     for (const listener of listeners) this.listeners.set(listener.name, listener);
   }
 
-  add({ name, unbudgeted, tcp, tls }: ServiceFacts): void {
+  add({ name, unbudgeted, tcp, tls, subsets }: ServiceFacts): void {
     if (unbudgeted) this.unbudgeted.add(name);
     if (tcp) this.tcp.add(name);
     if (tls) this.tls.add(name);
+    if (subsets.length > 0) this.subsets.set(name, subsets);
   }
 }
 
@@ -28,10 +31,18 @@ export interface ServiceFacts {
   readonly unbudgeted: boolean;
   readonly tcp: boolean;
   readonly tls: boolean;
+  /** Names of its subsets. */
+  readonly subsets: readonly string[];
 }
 
-export function factsOf({ name, protocol, retryBudget, tls }: ServiceFields): ServiceFacts {
-  return { name, unbudgeted: retryBudget === 'off', tcp: protocol === 'tcp', tls: tls !== undefined };
+export function factsOf({ name, protocol, retryBudget, tls, subsets }: ServiceFields): ServiceFacts {
+  return {
+    name,
+    unbudgeted: retryBudget === 'off',
+    tcp: protocol === 'tcp',
+    tls: tls !== undefined,
+    subsets: subsets.map((subset) => subset.name),
+  };
 }
 
 export function carriesHttp({ protocol }: ListenerFields): boolean {

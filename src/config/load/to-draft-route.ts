@@ -30,6 +30,7 @@ export function routeDraft(route: RouteFields): RouteConfig {
       filters: rule.filters.map(filterDraft),
       backends: rule.backendRefs.map((backend) => ({
         service: backend.name,
+        subset: backend.subset ?? null,
         weight: backend.weight,
         filters: backend.filters.map(filterDraft),
       })),

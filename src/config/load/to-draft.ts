@@ -4,11 +4,11 @@
  */
 import type { ConfigDraft, SecretFiles, ServiceDraft } from '../draft.ts';
 import type { ListenerTls, UpstreamTls } from '../secrets.ts';
-import type { HashKeyConfig, LoadBalancerConfig } from '../service-config.ts';
 import type { ListenerConfig, ListenerProtocol, NodeSettings } from '../snapshot.ts';
 import type { ListenerFields } from './node-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
+import { balancingDraft, endpointDraft } from './to-draft-balancer.ts';
 import { l4RouteDrafts, routeDraft } from './to-draft-route.ts';
 
 export function toDraft(
@@ -80,6 +80,7 @@ export function nodeSettings(
     admin: admin.address,
     accessLog: { path: path === undefined ? null : path === 'stdout' ? path : resolvePath(path) },
     workers: config.workers ?? processors,
+    locality: config.locality ?? null,
     drainTimeoutMs: config.drainTimeout,
   };
 }
@@ -129,38 +130,12 @@ const ALPN: Readonly<Record<ListenerProtocol, readonly string[]>> = {
   tcp: [],
 };
 
-function loadBalancer({ policy, consistentHash }: ServiceFields['loadBalancer']): LoadBalancerConfig {
-  if (consistentHash === undefined) return { policy, consistentHash: null };
-  const { httpHeaderName, httpCookie, httpQueryParameterName, useSourceIp: _, ...sizes } = consistentHash;
-  return {
-    policy,
-    consistentHash: { key: hashKey(httpHeaderName, httpCookie, httpQueryParameterName), ...sizes },
-  };
-}
-
-type Hashing = NonNullable<ServiceFields['loadBalancer']['consistentHash']>;
-
-function hashKey(
-  header: Hashing['httpHeaderName'],
-  cookie: Hashing['httpCookie'],
-  query: Hashing['httpQueryParameterName'],
-): HashKeyConfig {
-  if (header !== undefined) return { type: 'header', name: header.toLowerCase() };
-  if (cookie !== undefined)
-    return { type: 'cookie', name: cookie.name, path: cookie.path ?? null, ttlMs: cookie.ttl ?? null };
-  return query === undefined ? { type: 'source' } : { type: 'query', name: query };
-}
-
 export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceDraft {
   const { dns, retryBudget: budget, outlierDetection: outlier, healthCheck: check } = service;
   return {
     name: service.name,
     protocol: service.protocol,
-    endpoints: (service.endpoints ?? []).map(({ address, weight }) => ({
-      address: address.host,
-      port: address.port,
-      weight,
-    })),
+    endpoints: (service.endpoints ?? []).map(endpointDraft),
     dns:
       dns === undefined
         ? null
@@ -170,7 +145,7 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
             refreshMs: service.dnsRefreshRate,
             lookupFamily: service.dnsLookupFamily,
           },
-    loadBalancer: loadBalancer(service.loadBalancer),
+    ...balancingDraft(service),
     connectTimeoutMs: service.connectTimeout,
     idleTimeoutMs: service.idleTimeout,
     maxConnectionAgeMs: service.maxConnectionAge,

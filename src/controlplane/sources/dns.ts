@@ -199,8 +199,11 @@ function endpointsOf(answer: readonly ResolvedAddress[], target: DnsTarget): End
     ALL: [...v4, ...v6],
   }[target.lookupFamily];
   const addresses = [...new Set(taken)].sort().slice(0, LIMITS.dnsAddresses);
-  return addresses.map((address) => ({ address, port: target.port, weight: 1 }));
+  return addresses.map((address) => ({ address, port: target.port, ...PLAIN }));
 }
+
+/** An address says nothing more of itself. */
+const PLAIN = { weight: 1, priority: 0, locality: null, labels: null } as const;
 
 function sameEndpoints(a: readonly EndpointDraft[] | null, b: readonly EndpointDraft[]): boolean {
   return a !== null && a.length === b.length && a.every((at, i) => at.address === b[i]?.address);

@@ -7,8 +7,9 @@
  * Bounded load (Mirrokni, Thorup, Zadimoghaddam, arXiv:1608.01350): with `hashBalanceFactor` 150 no endpoint is given a request
  * beyond 1.5 times its share of those in flight; it goes on along the row.
  */
-import type { ConsistentHashConfig, EndpointConfig, ServiceConfig } from '../../config/index.ts';
-import { BEST, type PickState, PolicyPicker } from './picker.ts';
+import type { ConsistentHashConfig, EndpointConfig } from '../../config/index.ts';
+import type { PickState } from './picker.ts';
+import { BEST, type Group, PolicyPicker } from './policy-picker.ts';
 
 export abstract class HashPicker extends PolicyPicker {
   protected readonly hashing: ConsistentHashConfig;
@@ -19,10 +20,10 @@ export abstract class HashPicker extends PolicyPicker {
   private readonly seen: Int32Array;
   private walks = 0;
 
-  constructor(service: ServiceConfig) {
-    super(service);
-    this.hashing = service.loadBalancer.consistentHash as ConsistentHashConfig;
-    this.keys = this.indexes.map((index) => hostPort(service.endpoints[index] as EndpointConfig));
+  constructor(group: Group) {
+    super(group);
+    this.hashing = group.loadBalancer.consistentHash as ConsistentHashConfig;
+    this.keys = group.members.map(({ endpoint }) => hostPort(endpoint));
     const total = this.weights.reduce((sum, weight) => sum + weight, 0);
     this.shares = this.weights.map((weight) => weight / total);
     this.seen = new Int32Array(this.size);
@@ -37,7 +38,7 @@ export abstract class HashPicker extends PolicyPicker {
   /** The place of the request's key. */
   protected abstract placeOf(state: PickState): number;
 
-  protected propose(state: PickState): number {
+  propose(state: PickState): number {
     const position = this.positionAt(this.placeOf(state));
     return this.fits(position, BEST, state) && this.load(position, state, this.inFlight(state)) < 1
       ? position
@@ -69,7 +70,7 @@ export abstract class HashPicker extends PolicyPicker {
     return chosen;
   }
 
-  protected share(position: number): number {
+  share(position: number): number {
     return this.weights[position] as number;
   }
 

@@ -1,3 +1,4 @@
 /** balancer: candidates → one endpoint. */
-export { compilePicker } from './compile.ts';
-export { type EndpointView, type Picker, PickState } from './picker.ts';
+export { compilePicker, type Surroundings } from './compile.ts';
+export { type EndpointView, type Picker, PickState, ZONE } from './picker.ts';
+export type { PolicyPicker } from './policy-picker.ts';

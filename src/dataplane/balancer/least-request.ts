@@ -2,10 +2,11 @@
  * Least request with equal weights: of two endpoints drawn at random the one with fewer requests in flight
  * (power of two choices; Envoy's `choice_count` 2). The two are never the same one, unlike Envoy's.
  */
-import { BEST, type PickState, PolicyPicker } from './picker.ts';
+import type { PickState } from './picker.ts';
+import { BEST, PolicyPicker } from './policy-picker.ts';
 
 export class LeastRequestPicker extends PolicyPicker {
-  protected propose(state: PickState): number {
+  propose(state: PickState): number {
     const { size, slots } = this;
     const first = Math.floor(state.random() * size);
     if (size === 1) return this.fits(first, BEST, state) ? first : -1;
@@ -18,7 +19,7 @@ export class LeastRequestPicker extends PolicyPicker {
     return view.active(slots[second] as number) < view.active(slots[first] as number) ? second : first;
   }
 
-  protected share(position: number, state: PickState): number {
+  share(position: number, state: PickState): number {
     return 1 / (state.view.active(this.slots[position] as number) + 1);
   }
 }

@@ -3,16 +3,16 @@
  * taking the next free place of a sequence of their own. A look-up is one division, and shares are even to a place. When an
  * endpoint leaves the list some keys of others move as well (of ten endpoints 0.2 %, test/balancer).
  */
-import type { ServiceConfig } from '../../config/index.ts';
 import { HashPicker } from './hash-picker.ts';
 import type { PickState } from './picker.ts';
+import type { Group } from './policy-picker.ts';
 import { high, low, xxHash64 } from './xxhash64.ts';
 
 export class MaglevPicker extends HashPicker {
   private readonly table: Int32Array;
 
-  constructor(service: ServiceConfig) {
-    super(service);
+  constructor(group: Group) {
+    super(group);
     this.table = fill(this.keys, this.shares, this.hashing.tableSize);
   }
 

@@ -1,14 +1,14 @@
 /** Random by weight, by Vose's alias method: one draw and one table look-up, however many endpoints. */
-import type { ServiceConfig } from '../../config/index.ts';
-import { BEST, type PickState, PolicyPicker } from './picker.ts';
+import type { PickState } from './picker.ts';
+import { BEST, type Group, PolicyPicker } from './policy-picker.ts';
 
 export class RandomPicker extends PolicyPicker {
   /** Column `i` is position `i` up to `limits[i]`, and `aliases[i]` above. */
   private readonly limits: Float64Array;
   private readonly aliases: Int32Array;
 
-  constructor(service: ServiceConfig) {
-    super(service);
+  constructor(group: Group) {
+    super(group);
     const { size, weights } = this;
     this.limits = new Float64Array(size).fill(1);
     this.aliases = new Int32Array(size);
@@ -27,7 +27,7 @@ export class RandomPicker extends PolicyPicker {
     }
   }
 
-  protected propose(state: PickState): number {
+  propose(state: PickState): number {
     const point = state.random() * this.size;
     const column = Math.floor(point);
     const position =
@@ -35,7 +35,7 @@ export class RandomPicker extends PolicyPicker {
     return this.fits(position, BEST, state) ? position : -1;
   }
 
-  protected share(position: number): number {
+  share(position: number): number {
     return this.weights[position] as number;
   }
 }

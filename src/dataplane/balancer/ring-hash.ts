@@ -3,9 +3,9 @@
  * the endpoint of the next point. When an endpoint leaves the list its keys go to its neighbours; the others get more points,
  * as the ring has a least size, and with them some keys of one another (of ten endpoints 7 %, test/balancer).
  */
-import type { ServiceConfig } from '../../config/index.ts';
 import { HashPicker } from './hash-picker.ts';
 import type { PickState } from './picker.ts';
+import type { Group } from './policy-picker.ts';
 import { high, low, xxHash64 } from './xxhash64.ts';
 
 /** An address, an underscore and a number. */
@@ -17,8 +17,8 @@ export class RingHashPicker extends HashPicker {
   private readonly lows: Uint32Array;
   private readonly positions: Int32Array;
 
-  constructor(service: ServiceConfig) {
-    super(service);
+  constructor(group: Group) {
+    super(group);
     const { minimumRingSize, maximumRingSize } = this.hashing;
     const counts = pointsOf(this.shares, minimumRingSize, maximumRingSize);
     const size = counts.reduce((sum, count) => sum + count, 0);

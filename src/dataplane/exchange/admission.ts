@@ -2,7 +2,7 @@
 import { type Failure, failure } from '../../base/index.ts';
 import { COUNTER, type RequestRecord } from '../../telemetry/index.ts';
 import { BREAKER_LIMITS, type BreakerGauge } from '../policy/index.ts';
-import { noEndpoint, type PickedEndpoint, type UpstreamService } from '../upstream/index.ts';
+import type { PickedEndpoint, UpstreamService } from '../upstream/index.ts';
 import type { Affinity } from './affinity.ts';
 
 export type Admission =
@@ -23,11 +23,12 @@ export function admit(
     noteBreaker(record, service, 'requests');
     return refused(BREAKER_LIMITS.requests.failure);
   }
-  const picked = service.pick(tried, affinity === null ? null : affinity.key);
+  // A retry goes to another endpoint, as Envoy's does: to that of the session it was sent in vain.
+  const picked = service.pick(tried, affinity, record.attempts.length === 0);
   if (picked !== null) return { picked, failure: null };
   service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
   service.releaseRequest(service.config.slot);
-  return refused(noEndpoint(service.config));
+  return refused(service.whyNone(affinity));
 }
 
 /** Says in the record which breaker was full. */

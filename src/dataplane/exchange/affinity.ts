@@ -1,40 +1,64 @@
-/** The key by which a request finds its endpoint, and the cookie that tells a new client its own. */
+/** What a request has to say to the choice of its endpoint, and the cookie by which its client keeps that. */
+import type { SessionPersistenceConfig } from '../../config/index.ts';
 import type { RequestHead, ResponseHead } from '../../message/index.ts';
+import { H } from '../../message/index.ts';
 import type { RequestRecord } from '../../telemetry/index.ts';
-import { affinityCookie, hashKeyOf } from '../policy/index.ts';
-import type { UpstreamService } from '../upstream/index.ts';
+import { affinityCookie, cookieOf, hashKeyOf, sessionCookie, sessionEndpoint } from '../policy/index.ts';
+import type { Preference, UpstreamService } from '../upstream/index.ts';
+import type { ExchangeContext } from './context.ts';
 
-export class Affinity {
-  /** Null: the request has none. */
+export class Affinity implements Preference {
   readonly key: string | null;
-  /** Set-Cookie for the answer; empty: the client has its key. */
+  readonly subset: string;
+  readonly session: string;
+  /** Set-Cookie for the answer, with a key that was made; empty: the client has its key. */
   private readonly cookie: string;
+  private readonly persistence: SessionPersistenceConfig | null;
 
-  constructor(key: string | null, cookie: string) {
+  constructor(
+    key: string | null,
+    cookie: string,
+    subset: string,
+    session: string,
+    persistence: SessionPersistenceConfig | null,
+  ) {
     this.key = key;
     this.cookie = cookie;
+    this.subset = subset;
+    this.session = session;
+    this.persistence = persistence;
   }
 
-  /** Gives a new client its cookie; `head` is changed in place. */
-  tell({ headers }: ResponseHead): void {
+  /** Gives a client its cookie, if it has none or `endpoint`, which answers, is another; `head` is changed in place. */
+  tell({ headers }: ResponseHead, endpoint: string, wallMs: number): void {
     if (this.cookie !== '') headers.append('set-cookie', this.cookie);
+    if (this.persistence !== null && endpoint !== this.session)
+      headers.append('set-cookie', sessionCookie(this.persistence, endpoint, wallMs));
   }
 }
 
-/** Of a request as it is sent upstream; null: its service does not balance by a key. */
+/** Of a request as it is sent upstream; null: it says nothing. `subset`: of its backend; empty: none. */
 export function affinityOf(
   { config }: UpstreamService,
+  subset: string,
   head: RequestHead,
   { clientAddress, facts }: RequestRecord,
-  random: () => number,
+  { random, clock }: Pick<ExchangeContext, 'random' | 'clock'>,
 ): Affinity | null {
   const { consistentHash } = config.loadBalancer;
-  if (consistentHash === null) return null;
+  const { sessionPersistence } = config;
+  if (sessionPersistence !== null) {
+    const cookie = cookieOf(head.headers.getAll(H.cookie) ?? '', sessionPersistence.sessionName);
+    const session = cookie === null ? '' : sessionEndpoint(cookie, clock.wallMs());
+    return new Affinity(null, '', subset, session, sessionPersistence);
+  }
+  if (consistentHash === null) return subset === '' ? null : new Affinity(null, '', subset, '', null);
   const { key: source } = consistentHash;
   const key = hashKeyOf(source, head, clientAddress === '' ? facts.remoteAddress : clientAddress);
-  if (key !== null || source.type !== 'cookie' || source.ttlMs === null) return new Affinity(key, '');
+  if (key !== null || source.type !== 'cookie' || source.ttlMs === null)
+    return new Affinity(key, '', subset, '', null);
   const made = newKey(random);
-  return new Affinity(made, affinityCookie(source, made));
+  return new Affinity(made, affinityCookie(source, made), subset, '', null);
 }
 
 /** 16 hexadecimal digits. */

@@ -74,6 +74,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   /** What the stream last said of the request body; see RequestBody.sendTo. */
   private sending: 'ended' | 'full' | 'open' = 'open';
   private sent = false;
+  /** -1: not yet. */
+  private sentMs = -1;
   /** After 101 raw bytes go both ways, and each direction ends on its own. */
   private tunnelled = false;
   private clientEnded = false;
@@ -185,7 +187,10 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   }
 
   accepts(endpointSlot: number): boolean {
-    return endpointSlot === this.picked.endpoint.slot || this.service.mayMove(endpointSlot, this.tried);
+    return (
+      endpointSlot === this.picked.endpoint.slot ||
+      this.service.mayMove(this.picked, endpointSlot, this.tried)
+    );
   }
 
   onConnection(stream: AttemptStream): void {
@@ -196,7 +201,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.stream = stream;
     this.state = 'sending';
     stream.begin(this);
-    this.record.connectMs = this.clock.nowMs() - this.record.startMs;
+    this.sentMs = this.clock.nowMs();
+    this.record.connectMs = this.sentMs - this.record.startMs;
     this.record.reused = stream.reused;
     this.sent = true;
     this.owner.onAttemptConnected(this);
@@ -276,7 +282,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private report(outcome: AttemptOutcome): void {
     if (this.reported) return;
     this.reported = true;
-    this.service.report(this.picked, outcome);
+    this.service.report(this.picked, outcome, this.sentMs);
   }
 
   private end(outcome: AttemptOutcome): void {

@@ -117,9 +117,9 @@ export class Exchange
       return;
     }
     this.routed = choice;
-    const { rule, service } = choice;
+    const { rule, backend, service } = choice;
     prepareRequest(head, choice, record, this.listener);
-    this.affinity = affinityOf(service, head, record, this.context.random);
+    this.affinity = affinityOf(service, backend.subset, head, record, this.context);
     const policy = policyFor(rule.attached, this.asks);
     const { retry, timeouts, hedging } = policy;
     this.policy = policy;
@@ -232,7 +232,7 @@ export class Exchange
     if (head.body === 'tunnel') this.becomeTunnel();
     prepareResponse(head, rule, backend, record.requestId);
     decorateAnswer(head, record, this.listener);
-    this.affinity?.tell(head);
+    this.affinity?.tell(head, this.tries?.endpoint ?? '', this.context.clock.wallMs());
     this.answerFields?.writeTo(head.headers);
     this.stream.sendHead(head);
   }

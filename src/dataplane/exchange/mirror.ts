@@ -85,7 +85,7 @@ class Mirror implements AttemptOwner, TimerOwner {
       this.abandon();
       return;
     }
-    const picked = service.pick([], null);
+    const picked = service.pick([], null, false);
     if (picked === null) {
       service.releaseRequest(service.config.slot);
       this.abandon();

@@ -152,7 +152,7 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
   private report(outcome: AttemptOutcome): void {
     if (this.reported) return;
     this.reported = true;
-    this.service.report(this.picked, outcome);
+    this.service.report(this.picked, outcome, this.record.startMs);
   }
 
   private end(outcome: AttemptOutcome): void {

@@ -10,7 +10,7 @@ import { type Failure, failure, LIMITS, Timer, type TimerOwner } from '../../bas
 import type { ListenerConfig } from '../../config/index.ts';
 import { type ByteHandler, type ByteStream, type ConnectionFacts, HeaderList } from '../../message/index.ts';
 import { AttemptRecord, COUNTER, type ConnectionCounts, type RequestRecord } from '../../telemetry/index.ts';
-import { noEndpoint, type UpstreamService } from '../upstream/index.ts';
+import { noEndpoint, type Preference, type UpstreamService } from '../upstream/index.ts';
 import { noteBreaker, noteLimit } from './admission.ts';
 import type { ExchangeContext } from './context.ts';
 import { TcpAttempt, type TcpAttemptOwner } from './tcp-attempt.ts';
@@ -183,10 +183,10 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
       this.fail(otherwise);
       return;
     }
-    const picked = service.removed ? null : service.pick(tried, this.record.facts.remoteAddress);
+    const picked = service.removed ? null : service.pick(tried, this.preference(service), false);
     if (picked === null || tried.includes(picked.index)) {
       if (picked !== null) {
-        service.report(picked, 'abandoned');
+        service.report(picked, 'abandoned', -1);
         service.releaseEndpoint(picked);
       } else service.counters.add(COUNTER.upstreamCxNoneHealthy, 1);
       if (tried.length > 0) record.retryRefused = 'no-endpoint';
@@ -195,10 +195,17 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
     }
     const made = new AttemptRecord(record.service, context.clock.nowMs(), 0, reason);
     made.endpoint = picked.address;
+    made.choice = picked.choice;
     record.attempts.push(made);
     this.awaitSlot(service.config.connectTimeoutMs);
     this.attempt = new TcpAttempt(this, service, picked, made, context.clock);
     this.attempt.start();
+  }
+
+  /** A key of bytes is the client's address. */
+  private preference({ config }: UpstreamService): Preference | null {
+    if (config.loadBalancer.consistentHash === null) return null;
+    return { key: this.record.facts.remoteAddress, subset: '', session: '' };
   }
 
   /** Dialling has a limit of its own, so that what takes longer than both has waited for a slot. */

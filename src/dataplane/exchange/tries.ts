@@ -112,6 +112,11 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
     return this.answering === null || this.answering.over;
   }
 
+  /** `address:port` of who answers; empty: nobody so far. */
+  get endpoint(): string {
+    return this.answering === null ? '' : this.answering.record.endpoint;
+  }
+
   /** After a 101 answer: raw bytes of the client. */
   sendTunnel(chunk: Buffer): boolean {
     return this.answering === null || this.answering.sendTunnel(chunk);
@@ -255,6 +260,7 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
     const made = new AttemptRecord(record.service, context.clock.nowMs(), waitMs, reason);
     made.backoffFromAnswer = waitMs > 0 && plan.waitFromAnswer;
     made.endpoint = picked.address;
+    made.choice = picked.choice;
     if (record.trace !== null) made.spanId = context.recorder.attemptSpanId(record.trace);
     record.attempts.push(made);
     if (!plan.allowsMore && this.hedge?.mayCome !== true) this.body.giveUpReplay();

@@ -27,7 +27,7 @@ export function affinityCookie({ name, path, ttlMs }: CookieConfig, key: string)
 }
 
 /** The first one of that name that is not empty, without the quotes it may stand in. */
-function cookieOf(cookies: string, name: string): string | null {
+export function cookieOf(cookies: string, name: string): string | null {
   for (const pair of cookies.split(/[;,]/)) {
     const equals = pair.indexOf('=');
     if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;

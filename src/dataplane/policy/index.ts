@@ -8,7 +8,7 @@ export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
 export { grpcTimeouts, writeGrpcTimeout } from './grpc-deadline.ts';
 export { asGrpcReply, grpcReply } from './grpc-reply.ts';
 export { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
-export { affinityCookie, hashKeyOf } from './hash-key.ts';
+export { affinityCookie, cookieOf, hashKeyOf } from './hash-key.ts';
 export { isIdempotent } from './idempotency.ts';
 export { LatencyWindow } from './latency-window.ts';
 export { type LocalReply, localReply } from './local-reply.ts';
@@ -20,6 +20,7 @@ export {
   type RetryDecision,
   type RetryPolicy,
 } from './retry.ts';
+export { sessionCookie, sessionEndpoint } from './session-cookie.ts';
 export {
   attemptTimeoutMs,
   callerTimeouts,

@@ -10,6 +10,8 @@ import { compileRequestEdit, type RequestEdit } from './request-edit.ts';
 
 export interface BackendChoice {
   readonly service: string;
+  /** Of the service; empty: all its endpoints. */
+  readonly subset: string;
   /** Applied after the rule's own request edit. */
   readonly request: RequestEdit | null;
   /** Applied before the rule's own response edit. */
@@ -26,12 +28,13 @@ export class WeightedBackends {
     const choices: BackendChoice[] = [];
     const sums: number[] = [];
     let sum = 0;
-    for (const { service, weight, filters } of backends) {
+    for (const { service, subset, weight, filters } of backends) {
       if (weight <= 0) continue;
       sum += weight;
       sums.push(sum);
       choices.push({
         service,
+        subset: subset ?? '',
         request: compileRequestEdit(filters, prefix),
         response: compileHeaderEdit(filters, 'ResponseHeaderModifier'),
         answer: compileAnswer(filters, prefix),

@@ -117,7 +117,7 @@ const NOTHING: Carried = { tls: false, tcp: false };
 
 function compile({ name, backends }: TlsRouteConfig | TcpRouteConfig): ConnectionRoute {
   const weighted = new WeightedBackends(
-    backends.map((backend) => ({ ...backend, filters: [] })),
+    backends.map((backend) => ({ ...backend, subset: null, filters: [] })),
     null,
   );
   return { name, pick: (random) => weighted.pick(random)?.service ?? null };

@@ -4,27 +4,19 @@
  * became of each attempt; every count behind those answers is the node's, not this worker's.
  */
 import { type Clock, type Failure, failure, type TimerWheel } from '../../base/index.ts';
-import type { EndpointConfig, SecretSet, ServiceConfig } from '../../config/index.ts';
+import type { PeakEwmaConfig, SecretSet, ServiceConfig } from '../../config/index.ts';
 import { AVAILABLE, FAILED, GAUGE, type OutlierPolicy, type WorkerLedger } from '../../ledger/index.ts';
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
-import { compilePicker, type Picker, PickState } from '../balancer/index.ts';
+import type { Surroundings } from '../balancer/index.ts';
 import { LatencyWindow } from '../policy/index.ts';
-import { addressOf, Dialer } from '../transport/index.ts';
+import { Dialer } from '../transport/index.ts';
+import { Candidates, type PickedEndpoint, type Preference } from './candidates.ts';
 import { countClosed, countConnected, countConnectFailure, countDialled } from './connection-counters.ts';
 import { ServicePool } from './service-pool.ts';
 import type { Waiter } from './waiter.ts';
 
 /** What the outlier detector is told of an attempt. */
 export type AttemptOutcome = 'success' | 'serverError' | 'gatewayError' | 'localOrigin' | 'abandoned';
-
-/** An endpoint that was picked and admitted; given back by `UpstreamService.report`, once. */
-export interface PickedEndpoint {
-  readonly endpoint: EndpointConfig;
-  /** As `addressOf` has it. */
-  readonly address: string;
-  readonly index: number;
-  readonly ticket: number;
-}
 
 export class UpstreamService {
   config: ServiceConfig;
@@ -34,10 +26,7 @@ export class UpstreamService {
   private readonly ledger: WorkerLedger;
   private readonly clock: Clock;
   private readonly pool: ServicePool;
-  private readonly pickState: PickState;
-  private picker: Picker;
-  /** Of each endpoint in the configuration. */
-  private addresses: readonly string[];
+  private readonly candidates: Candidates;
   private dialer: Dialer;
   /** For bytes, where that differs; null: not needed so far. */
   private tcpDialer: Dialer | null = null;
@@ -53,15 +42,14 @@ export class UpstreamService {
     wheel: TimerWheel,
     clock: Clock,
     random: () => number,
+    around: Surroundings,
   ) {
     this.config = config;
     this.secrets = secrets;
     this.counters = counters;
     this.ledger = ledger;
     this.clock = clock;
-    this.pickState = new PickState(ledger.endpoints, random);
-    this.picker = compilePicker(config);
-    this.addresses = config.endpoints.map(addressOf);
+    this.candidates = new Candidates(config, ledger, counters, random, around);
     this.outlier = outlierPolicy(config);
     this.dialer = new Dialer(config.tls, alpnOf(config), secrets, clock);
     this.pool = new ServicePool(config, ledger, wheel, clock, this.dialer, () => this.dialerForTcp(), {
@@ -84,8 +72,7 @@ export class UpstreamService {
       this.tcpDialer = null;
     }
     this.config = config;
-    this.picker = compilePicker(config);
-    this.addresses = config.endpoints.map(addressOf);
+    this.candidates.update(config);
     this.outlier = outlierPolicy(config);
     this.pool.update(config, this.dialer);
   }
@@ -174,45 +161,40 @@ export class UpstreamService {
   }
 
   /**
-   * Picks and admits an endpoint, other than those in `tried` if possible; null: none may be used. `hashKey`: what a hashing
-   * policy looks at; null: the request has none, and goes anywhere.
+   * Picks and admits an endpoint, other than those in `tried` if possible; null: none may be used. `preference`: what the
+   * request says to it; null: nothing. `keepsSession`: see Candidates.
    */
-  pick(tried: readonly number[], hashKey: string | null): PickedEndpoint | null {
-    const { pickState } = this;
-    if (this.config.loadBalancer.consistentHash !== null) pickState.hashBy(hashKey);
-    const index = this.picker.pick(pickState, this.clock.nowMs(), tried);
-    if (pickState.panic) this.counters.add(COUNTER.lbHealthyPanic, 1);
-    if (index < 0) return null;
-    const endpoint = this.config.endpoints[index] as EndpointConfig;
-    this.ledger.endpoints.acquire(endpoint.slot, Number.POSITIVE_INFINITY);
-    return { endpoint, address: this.addresses[index] as string, index, ticket: pickState.ticket };
+  pick(
+    tried: readonly number[],
+    preference: Preference | null,
+    keepsSession: boolean,
+  ): PickedEndpoint | null {
+    return this.candidates.pick(tried, preference, keepsSession, this.clock.nowMs());
+  }
+
+  /** Why `pick` found none. */
+  whyNone(preference: Preference | null): Failure {
+    const { config } = this;
+    if (preference !== null && preference.subset !== '' && !this.candidates.has(preference.subset))
+      return failure('no-endpoint', `subset ${preference.subset} of ${config.name} has no endpoints`);
+    if (preference !== null && preference.session !== '' && config.sessionPersistence?.strict === true)
+      return failure('no-endpoint', `the endpoint of the session, ${preference.session}, may not be used`);
+    return noEndpoint(config);
   }
 
   /** May a request that waits for a connection go to this endpoint instead of the one it chose? */
-  mayMove(slot: number, tried: readonly number[]): boolean {
-    const index = this.config.endpoints.findIndex((endpoint) => endpoint.slot === slot);
-    const { endpoints } = this.ledger;
+  mayMove(picked: PickedEndpoint, slot: number, tried: readonly number[]): boolean {
     return (
-      index >= 0 &&
-      this.config.loadBalancer.consistentHash === null &&
-      !tried.includes(index) &&
-      endpoints.availability(slot, this.clock.nowMs()) === AVAILABLE.yes
+      this.candidates.mayMove(picked, slot, tried) &&
+      this.ledger.endpoints.availability(slot, this.clock.nowMs()) === AVAILABLE.yes
     );
   }
 
   /** Gives `from` back and takes the endpoint at `slot`, which `mayMove` allowed. */
   move(from: PickedEndpoint, slot: number): PickedEndpoint {
-    const { endpoints } = this.ledger;
-    const index = this.config.endpoints.findIndex((endpoint) => endpoint.slot === slot);
-    this.report(from, 'abandoned');
-    endpoints.release(from.endpoint.slot);
-    endpoints.acquire(slot, Number.POSITIVE_INFINITY);
-    return {
-      endpoint: this.config.endpoints[index] as EndpointConfig,
-      address: this.addresses[index] as string,
-      index,
-      ticket: endpoints.admitInPanic(slot),
-    };
+    this.report(from, 'abandoned', -1);
+    this.ledger.endpoints.release(from.endpoint.slot);
+    return this.candidates.moved(from, slot);
   }
 
   /** Gives a connection to `waiter`, now or later; the failure where it may not even wait. */
@@ -224,10 +206,15 @@ export class UpstreamService {
     this.pool.abandon(waiter);
   }
 
-  /** Tells the outlier detector how an attempt went: exactly once for each `pick`. */
-  report(picked: PickedEndpoint, outcome: AttemptOutcome): void {
+  /**
+   * Tells the outlier detector how an attempt went: exactly once for each `pick`. `sentMs`: when it was sent, from which its
+   * endpoint's latency is measured; -1: it was not.
+   */
+  report(picked: PickedEndpoint, outcome: AttemptOutcome, sentMs: number): void {
     const { endpoints } = this.ledger;
     const { slot } = picked.endpoint;
+    const { peakEwma } = this.config.loadBalancer;
+    if (peakEwma !== null && sentMs >= 0) this.observeLatency(slot, outcome, sentMs, peakEwma);
     if (outcome === 'abandoned') endpoints.abandon(slot, picked.ticket);
     else if (outcome === 'success') endpoints.reportSuccess(slot, picked.ticket, this.clock.nowMs());
     else if (this.outlier === null) endpoints.abandon(slot, picked.ticket);
@@ -235,6 +222,21 @@ export class UpstreamService {
       const hosts = this.config.endpoints.length;
       endpoints.reportFailure(slot, picked.ticket, FAILED[outcome], this.clock.nowMs(), hosts, this.outlier);
     }
+  }
+
+  /** What failed fast says nothing of how long answers take; what was waited for in vain, that they take longer. */
+  private observeLatency(
+    slot: number,
+    outcome: AttemptOutcome,
+    sentMs: number,
+    { decayMs, defaultRttMs }: PeakEwmaConfig,
+  ): void {
+    const { endpoints } = this.ledger;
+    const nowMs = this.clock.nowMs();
+    const answered = outcome !== 'localOrigin' && outcome !== 'abandoned';
+    const tookMs = nowMs - sentMs;
+    if (answered || tookMs > endpoints.latencyMs(slot, nowMs, decayMs, defaultRttMs))
+      endpoints.observeLatency(slot, tookMs, nowMs, decayMs);
   }
 
   /** The endpoint's active request is over. */
