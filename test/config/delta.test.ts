@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import {
   applyDelta,
   buildSnapshot,
@@ -47,7 +48,7 @@ function assertShared(
       assert.equal(service, before, `seed ${seed}: ${service.name} is shared`);
     for (const endpoint of service.endpoints) {
       const old: EndpointConfig | undefined = before.endpoints.find((other) => other.slot === endpoint.slot);
-      if (old?.weight === endpoint.weight)
+      if (isDeepStrictEqual(old, endpoint))
         assert.equal(endpoint, old, `seed ${seed}: endpoint of ${service.name}`);
     }
   }
