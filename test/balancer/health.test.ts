@@ -114,7 +114,7 @@ everyPicker('no panic at the threshold, nor without one', (make) => {
   assert.equal(state.panic, true);
 });
 
-test('panic is looked at again after a tenth of a second, and at once for a new picker', () => {
+test('panic is looked at again after a tenth of a second, and at once for a new picker or when nobody may be used', () => {
   const view = new FakeView(3);
   const state = new PickState(view, seeded(1));
   const picker = compilePicker(service('random', [1, 1, 1], 50));
@@ -123,12 +123,16 @@ test('panic is looked at again after a tenth of a second, and at once for a new 
     return state.panic;
   };
   assert.equal(panicAt(1_000), false);
-  view.available.fill(AVAILABLE.no);
+  view.available.fill(AVAILABLE.no, 0, 2);
   assert.equal(panicAt(1_050), false);
   assert.equal(panicAt(1_100), true);
   view.available.fill(AVAILABLE.yes);
   assert.equal(panicAt(1_150), true);
-  compilePicker(service('random', [1, 1, 1], 50)).pick(state, 1_160, []);
+  assert.equal(panicAt(1_200), false);
+  view.available.fill(AVAILABLE.no);
+  assert.equal(panicAt(1_250), true);
+  view.available.fill(AVAILABLE.yes);
+  compilePicker(service('random', [1, 1, 1], 50)).pick(state, 1_260, []);
   assert.equal(state.panic, false);
 });
 

@@ -27,13 +27,16 @@ test('a failed request over mutual TLS', () => {
   record.failure = failure('connect-refused', 'ECONNREFUSED 127.0.0.1:9001');
   record.responseStartMs = -1;
   record.forwardedFor = '192.0.2.1, 10.0.0.7';
-  record.attempts.push(attempt(record, { endpoint: '127.0.0.1:9002', retryReason: 'connect-failure' }));
+  record.attempts.push(
+    attempt(record, { endpoint: '127.0.0.1:9002', retryReason: 'connect-failure', choice: 'panic' }),
+  );
   const line = JSON.parse(accessLogLine(record, 'UF,URX')) as Record<string, unknown>;
   assert.equal(line.response_flags, 'UF,URX');
   assert.equal(line.response_code_details, 'connect-refused');
   assert.equal(line.upstream_transport_failure_reason, 'ECONNREFUSED 127.0.0.1:9001');
   assert.equal(line.upstream_service_time, null);
   assert.equal(line.upstream_host, '127.0.0.1:9002');
+  assert.equal(line.upstream_choice, 'panic');
   assert.equal(line.attempts, 2);
   assert.equal(line.x_forwarded_for, '192.0.2.1, 10.0.0.7');
   assert.equal(line.downstream_remote_address, '[2001:db8::7]:40000');

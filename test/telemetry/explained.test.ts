@@ -27,6 +27,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
     backoffMs: 1.5,
     retryReason: 'connect-failure',
     endpoint: '127.0.0.1:9002',
+    choice: 'priority 1, degraded',
   });
   first.spanId = made.recorder.attemptSpanId(record.trace);
   second.spanId = made.recorder.attemptSpanId(record.trace);
@@ -118,6 +119,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
   assert.equal(good.attributes['http.request.resend_count'], 1);
   assert.equal(good.attributes['outboard.retry_reason'], 'connect-failure');
   assert.equal(good.attributes['outboard.backoff_ms'], 1.5);
+  assert.equal(good.attributes['outboard.choice'], 'priority 1, degraded');
   assert.equal(server.startMs, record.startWallMs);
   assert.equal(server.endMs - server.startMs, 12.5);
   assert.equal(good.startMs - server.startMs, 4);
@@ -150,6 +152,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
           attempt: 1,
           service: 'cart',
           endpoint: '127.0.0.1:9001',
+          choice: '',
           outcome: 'connect-refused',
           flags: 'UF',
           detail: 'ECONNREFUSED',
@@ -163,6 +166,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
           attempt: 2,
           service: 'cart',
           endpoint: '127.0.0.1:9002',
+          choice: 'priority 1, degraded',
           outcome: '200',
           flags: '-',
           detail: '',

@@ -146,7 +146,7 @@ export class ServicePicker implements Picker {
 
   /** Nobody may be used where load was to go: health has changed, or all were tried. Then any may be used that can be. */
   private elsewhere(group: PolicyPicker, state: PickState): number {
-    if (!this.single && state.countedMs !== state.nowMs) {
+    if (state.countedMs !== state.nowMs) {
       this.count(state);
       const again = this.group(state);
       state.group = again;
