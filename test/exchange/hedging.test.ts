@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { describe, test } from 'node:test';
 import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
-import { type HttpBackend, httpBackend, oneService } from '../kit/raw.ts';
+import { type HttpBackend, httpBackend, oneService, RawClient } from '../kit/raw.ts';
 import { ask, FREELY, request } from './retrying.ts';
 
 const PER_TRY =
@@ -21,9 +21,12 @@ async function slowAtFirst(status = 200): Promise<HttpBackend & { readonly held:
   return Object.assign(backend, { held: () => first as unknown as ServerResponse });
 }
 
-/** Enough attempts for a percentile to be known, all of them quick. */
+/** Enough attempts for a percentile to be known, all of them quick and within its window: on one connection, at once. */
 async function warm(proxy: TestProxy): Promise<void> {
-  for (let i = 0; i < 100; i++) await ask(proxy, request('GET'));
+  const client = await RawClient.connect(proxy.port);
+  client.send(request('GET').repeat(100));
+  await client.until((text) => text.split('quick').length > 100);
+  client.destroy();
 }
 
 describe('on the per-try timeout', () => {
