@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { describe, test } from 'node:test';
+import type { Decision } from '../../src/telemetry/index.ts';
 import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
 import { type HttpBackend, httpBackend, oneService, RawClient } from '../kit/raw.ts';
 import { ask, FREELY, request } from './retrying.ts';
@@ -10,16 +11,19 @@ import { ask, FREELY, request } from './retrying.ts';
 const PER_TRY =
   'timeouts: { backendRequest: 50ms }\nretry: { backoff: 1ms }\nhedging: { onPerTryTimeout: true }';
 
-/** Keeps the first answer back, and answers the requests after it with their number. */
+/** Keeps the first answer back, and answers the requests after it. */
 async function slowAtFirst(status = 200): Promise<HttpBackend & { readonly held: () => ServerResponse }> {
   let first: ServerResponse | null = null;
   const backend = await httpBackend((incoming, response, index) => {
     incoming.resume();
     if (index === 0) first = response;
-    else response.writeHead(status).end(`answer ${index}`);
+    else response.writeHead(status).end('answer');
   });
   return Object.assign(backend, { held: () => first as unknown as ServerResponse });
 }
+
+/** One for each attempt. A busy machine may make more of them than two. */
+const outcomes = ({ attempts }: Decision): string[] => attempts.map(({ outcome }) => outcome);
 
 /** Enough attempts for a percentile to be known, all of them quick and within its window: on one connection, at once. */
 async function warm(proxy: TestProxy): Promise<void> {
@@ -33,12 +37,9 @@ describe('on the per-try timeout', () => {
   test('the next attempt runs beside the overdue one, whose endpoint is told when it has lost', async () => {
     const backend = await slowAtFirst();
     await withProxy(oneService([backend.port], { rule: PER_TRY }), async (proxy) => {
-      assert.match(await ask(proxy, request('GET')), /answer 1$/);
-      const { attempts } = await proxy.decision();
-      assert.deepEqual(
-        attempts.map(({ outcome }) => outcome),
-        ['outrun', '200'],
-      );
+      assert.match(await ask(proxy, request('GET')), /answer$/);
+      const all = outcomes(await proxy.decision());
+      assert.deepEqual([all[0], all.at(-1)], ['outrun', '200']);
       const { socket } = backend.held();
       if (socket?.destroyed === false) await once(socket, 'close');
     });
@@ -54,15 +55,11 @@ describe('on the per-try timeout', () => {
     await withProxy(oneService([backend.port], { rule: PER_TRY }), async (proxy) => {
       const answer = ask(proxy, request('GET'));
       assert.match(await answer, /the first$/);
-      const { verdict, attempts } = await proxy.decision();
-      assert.equal(verdict, 'hedged');
-      assert.deepEqual(
-        attempts.map(({ outcome, reason }) => [outcome, reason]),
-        [
-          ['200', ''],
-          ['outrun', 'per-try-timeout'],
-        ],
-      );
+      const decision = await proxy.decision();
+      assert.deepEqual([decision.verdict, decision.attempts[1]?.reason], ['hedged', 'per-try-timeout']);
+      const [first, ...others] = outcomes(decision);
+      assert.equal(first, '200');
+      assert.ok(others.length > 0 && others.every((outcome) => outcome === 'outrun'), String(others));
       await until(() => late[1]?.socket?.destroyed !== false, 'the end of the connection that lost');
     });
     await backend.close();
@@ -76,11 +73,9 @@ describe('on the per-try timeout', () => {
       await until(() => proxy.gauge('a', 'requests') === 1, 'the end of the second attempt');
       backend.held().end('late');
       assert.match(await answer, /late$/);
-      const { attempts } = await proxy.decision();
-      assert.deepEqual(
-        attempts.map(({ outcome }) => outcome),
-        ['200', '503'],
-      );
+      const [first, ...others] = outcomes(await proxy.decision());
+      assert.equal(first, '200');
+      assert.ok(others.length > 0 && others.every((outcome) => outcome === '503'), String(others));
     });
     await backend.close();
   });

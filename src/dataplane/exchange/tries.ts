@@ -173,6 +173,8 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
       headers.setClean(H['x-envoy-attempt-count'], String(record.attempts.indexOf(made) + 1));
     if (record.trace !== null) this.context.recorder.writeTrace(headers, record.trace, made.spanId);
     if (record.grpc) writeGrpcTimeout(headers, timeouts, this.owner.elapsedMs());
+    // It may have become slow while it waited for its connection.
+    if (this.hedge !== null) this.armHedge();
     if (!says.envoyDebugHeaders) return;
     const expectedMs = expectedTimeoutMs(timeouts, this.owner.elapsedMs(), this.goesOn);
     if (expectedMs > 0) headers.setClean(H['x-envoy-expected-rq-timeout-ms'], String(expectedMs));
