@@ -90,6 +90,10 @@ export const FAILURE_KINDS = {
   'http2-protocol': downstream(0, 'the client broke HTTP/2; see the detail'),
   'http2-flood': downstream(0, 'the client sent more frames that ask for nothing than any client needs to'),
   'tls-handshake': downstream(0, 'see the detail: certificate, protocol version or client authentication'),
+  'proxy-protocol': downstream(
+    0,
+    'the connection did not begin with a PROXY header that proxyProtocol of the listener allows; see the detail',
+  ),
   'downstream-gone': {
     flag: 'DC',
     status: 0,

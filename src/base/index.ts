@@ -15,10 +15,12 @@ export {
 } from './failure.ts';
 export {
   type AddressWords,
+  addressText,
   type IpRange,
   inRange,
   ipv4Text,
   ipv6Text,
+  isMappedIpv4,
   networkOf,
   parseAddress,
   parseIpRange,

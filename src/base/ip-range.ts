@@ -55,6 +55,16 @@ export function parseAddress(text: string): AddressWords | null {
   return parseIpv6(text);
 }
 
+/** An IPv4 address as such, whatever it came as; else the form of RFC 5952. */
+export function addressText(words: AddressWords): string {
+  return isMappedIpv4(words) ? ipv4Text(words[3]) : ipv6Text(words);
+}
+
+/** `::ffff:0:0/96` (RFC 4291 section 2.5.5.2). */
+export function isMappedIpv4([a, b, c]: AddressWords): boolean {
+  return a === 0 && b === 0 && c === 0xffff;
+}
+
 /** `1.2.3.4` of one word. */
 export function ipv4Text(word: number): string {
   return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;

@@ -55,6 +55,10 @@ export const LIMITS = {
   /** How long a peer may take to send its SETTINGS, and to acknowledge ours. */
   http2SettingsMs: 10_000,
 
+  // PROXY protocol.
+  /** Of version 2, TLVs included; the addresses of IPv6 take 52, and what proxies add a few hundred. */
+  proxyHeaderBytes: 4 * KIB,
+
   // TCP, and TLS passed through.
   /** Of a ClientHello, records included, that is read for its server name: Envoy's bound. */
   clientHelloBytes: 64 * KIB,

@@ -61,6 +61,7 @@ function listener(config: ListenerConfig): Rendered {
     http2: config.http2,
     pathNormalization: config.pathNormalization,
     trustedHops: config.trustedHops,
+    ...given('proxyProtocol', config.proxyProtocol, same),
     trustedCallers: config.trustedCallers,
     proxyHeaders: config.proxyHeaders,
     timeouts: {
@@ -286,6 +287,7 @@ function service(config: ServiceConfig): Rendered {
       }),
     ),
     ...given('tls', config.tls, upstreamTls),
+    ...given('proxyProtocol', config.proxyProtocol, same),
     panicThreshold: config.panicThreshold,
   };
 }

@@ -32,6 +32,8 @@ export interface ServiceConfig {
   /** Name of a subset; null where the fallback is another. */
   readonly defaultSubset: string | null;
   readonly sessionPersistence: SessionPersistenceConfig | null;
+  /** Connections begin with a PROXY header that says whose they are; null: they don't. */
+  readonly proxyProtocol: 'v1' | 'v2' | null;
   /** Healthy share below which health and ejections are ignored, 0 to 100 (Envoy 50, Istio 0). */
   readonly panicThreshold: number;
 }

@@ -49,6 +49,15 @@ export interface AccessLogConfig {
   readonly path: string | null;
 }
 
+/** Connections begin with a PROXY header. */
+export interface ProxyProtocolConfig {
+  /** Ranges of those who may send one. */
+  readonly trustedProxies: readonly string[];
+  /** False: a connection without one is refused. */
+  readonly optional: boolean;
+  readonly versions: readonly ('v1' | 'v2')[];
+}
+
 /** Fields that say what this proxy does; under Istio's names. */
 export interface ProxyHeaders {
   /** `x-envoy-*` but for those below: Envoy's `suppress_envoy_headers`, the other way round. */
@@ -80,6 +89,8 @@ export interface ListenerConfig {
   readonly pathNormalization: PathNormalization;
   /** Proxies in front of this one whose `x-forwarded-for` entries are believed; 0: none. */
   readonly trustedHops: number;
+  /** Null: connections begin with what clients say. */
+  readonly proxyProtocol: ProxyProtocolConfig | null;
   /** Ranges (CIDR) of callers whose `x-envoy-*` fields are believed; empty: nobody's. */
   readonly trustedCallers: readonly string[];
   readonly proxyHeaders: ProxyHeaders;

@@ -10,6 +10,13 @@ export { type FieldName, HeaderList } from './headers.ts';
 export { HOP_BY_HOP, stripHopByHop } from './hop-by-hop.ts';
 export { listElements } from './list.ts';
 export { H, type KnownName, nameIdOf, nameIdOfBytes, nameOfId, X_ENVOY } from './names.ts';
+export {
+  type ProxiedAddresses,
+  type ProxyHeader,
+  type ProxyVersion,
+  readProxyHeader,
+  writeProxyHeader,
+} from './proxy-header.ts';
 export { safeWord } from './safe-word.ts';
 export type {
   AcceptRequest,

@@ -210,6 +210,23 @@ export const LISTENER_ROWS = [
     'TLS handshakes completed without a client certificate.',
   ],
   [
+    'proxyProtoFoundV1',
+    'envoy_proxy_proto_found',
+    'Connections that began with a PROXY header.',
+    { envoy_proxy_protocol_version: '1' },
+  ],
+  ['proxyProtoFoundV2', 'envoy_proxy_proto_found', '', { envoy_proxy_protocol_version: '2' }],
+  [
+    'proxyProtoNotFoundAllowed',
+    'envoy_proxy_proto_not_found_allowed',
+    'Connections that began without a PROXY header where it is optional.',
+  ],
+  [
+    'proxyProtoRefused',
+    'outboard_proxy_proto_refused_total',
+    'Connections refused for their PROXY header, for want of one, or because their peer may send none.',
+  ],
+  [
     'downstreamRqTotal',
     'envoy_http_downstream_rq_total',
     'Requests, those refused included; counted when the request ends.',

@@ -57,10 +57,11 @@ export function countConnection(counters: CounterBlock, { failure }: RequestReco
   if (failure?.kind === 'max-pending') counters.add(COUNTER.upstreamRqPendingOverflow, 1);
 }
 
-/** False for a TCP connection, and for one that failed before there could be a request: its TLS handshake did. */
+/** False for a TCP connection, and for one that failed before there could be a request: its PROXY header or its TLS handshake did. */
 export function isRequest(record: RequestRecord): boolean {
   if (record.protocol === 'TCP') return false;
-  return record.failure === null || record.failure.kind !== 'tls-handshake';
+  const kind = record.failure === null ? '' : record.failure.kind;
+  return kind !== 'tls-handshake' && kind !== 'proxy-protocol';
 }
 
 function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: number): void {

@@ -45,6 +45,7 @@ export function service(
     subsetFallback: 'none',
     defaultSubset: null,
     sessionPersistence: null,
+    proxyProtocol: null,
     panicThreshold,
   };
 }

@@ -10,7 +10,7 @@ import { until, withProxy } from '../kit/proxy.ts';
 import { httpBackend, oneService } from '../kit/raw.ts';
 import { seeded } from '../router/seeded.ts';
 
-const DELAY_MS = 150;
+const DELAY_MS = 400;
 const NONE = HeaderList.empty();
 
 interface Answer {

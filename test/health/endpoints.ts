@@ -24,6 +24,7 @@ export function target(port: number, parts: Partial<ProbeTarget> = {}): ProbeTar
     port,
     check: CHECK,
     tls: null,
+    proxyProtocol: null,
     ...parts,
   };
 }

@@ -111,6 +111,7 @@ export function service(
     outlierDetection: null,
     healthCheck: CHECK,
     tls: null,
+    proxyProtocol: null,
     panicThreshold: 50,
     ...parts,
   } as ServiceConfig;

@@ -181,7 +181,7 @@ test('an endpoint is told the shorter of its attempt and what is left', () => {
 });
 
 test('a caller is trusted when it and all it speaks for are', () => {
-  const callers = new TrustedCallers(['10.0.0.0/8', 'fd00::/8']);
+  const callers = TrustedCallers.of(['10.0.0.0/8', 'fd00::/8']);
   const trusts = (peer: string, ...forwardedFor: string[]): boolean =>
     callers.trusts(peer, HeaderList.of(...forwardedFor.flatMap((list) => ['x-forwarded-for', list])));
   assert.equal(trusts('10.1.2.3'), true);

@@ -139,6 +139,7 @@ function listener(name: string, index: number): ListenerConfig {
     tls: null,
     pathNormalization: 'BASE',
     trustedHops: 0,
+    proxyProtocol: null,
     trustedCallers: [],
     proxyHeaders: { envoyDebugHeaders: true, attemptCount: true, attemptCountInResponse: false },
     headerTimeoutMs: 10_000,

@@ -3,6 +3,7 @@ import { LIMITS } from '../../base/index.ts';
 import type { HostPort } from './addresses.ts';
 import { type CheckContext, checkFile } from './context.ts';
 import type { ListenerFields } from './node-schema.ts';
+import { checkProxyProtocol } from './proxy-protocol.ts';
 import type { ConfigFields } from './schema.ts';
 import type { Path } from './source-text.ts';
 
@@ -23,6 +24,8 @@ export function checkNode(config: ConfigFields, context: CheckContext): void {
   listeners.forEach((listener, i) => {
     checkProtocol(listener, ['listeners', i], context);
     checkTls(listener, ['listeners', i, 'tls'], context);
+    if (listener.proxyProtocol !== undefined)
+      checkProxyProtocol(listener.proxyProtocol, ['listeners', i, 'proxyProtocol'], context);
   });
   checkAddresses(config, context);
   checkKeys(config, context);

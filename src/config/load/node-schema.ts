@@ -7,6 +7,7 @@ import { ipRange, listenAddress } from './addresses.ts';
 import { localitySchema } from './locality-leaves.ts';
 import { collectorUrl, duration, percent } from './measures.ts';
 import { anyText, choice, filePath, objectName } from './names.ts';
+import { proxyProtocolSchema } from './proxy-protocol.ts';
 import { flag, integer } from './scalar.ts';
 import { COUNT_MAX } from './service-schema.ts';
 
@@ -78,6 +79,9 @@ export const listenerSchema = z.strictObject({
   trustedHops: integer({ min: 0, max: 32, unit: 'proxies' })
     .prefault(0)
     .describe('Proxies in front of this one whose x-forwarded-* entries are believed.'),
+  proxyProtocol: proxyProtocolSchema
+    .optional()
+    .describe('Connections begin with a PROXY header, before TLS. Absent: they do not.'),
   trustedCallers: z
     .array(ipRange())
     .max(LIMITS.trustedCallers, `at most ${LIMITS.trustedCallers} ranges`)

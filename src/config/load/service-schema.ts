@@ -8,6 +8,7 @@ import { dnsAddress, endpointAddress } from './addresses.ts';
 import { loadBalancerSchema } from './balancer-schema.ts';
 import { duration, percent, requestPath, statusRange } from './measures.ts';
 import { anyText, choice, filePath, hostname, objectName } from './names.ts';
+import { upstreamProxyProtocol } from './proxy-protocol.ts';
 import { integer } from './scalar.ts';
 import { endpointFields, sessionPersistenceSchema, subsetFields } from './subset-schema.ts';
 
@@ -192,6 +193,11 @@ export const serviceSchema = z.strictObject({
     .describe('Takes out endpoints that keep failing. Absent: off.'),
   healthCheck: healthCheck.optional().describe('Active checks of every endpoint. Absent: off.'),
   tls: tls.optional().describe('TLS to the endpoints, verified. Absent: plain.'),
+  proxyProtocol: upstreamProxyProtocol()
+    .optional()
+    .describe(
+      'Connections begin with a PROXY header that says whose they are, before TLS. Each then carries the requests of one connection of a client. Absent: they do not.',
+    ),
   panicThreshold: percent()
     .prefault(50)
     .describe(

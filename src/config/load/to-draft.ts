@@ -94,6 +94,7 @@ export function listenerDraft(listener: ListenerFields, secrets: Secrets): Liste
     tls: listener.tls === undefined ? null : listenerTls(listener.tls, listener.protocol, secrets),
     pathNormalization: listener.pathNormalization,
     trustedHops: listener.trustedHops,
+    proxyProtocol: listener.proxyProtocol ?? null,
     trustedCallers: [...new Set(listener.trustedCallers)],
     proxyHeaders: listener.proxyHeaders,
     headerTimeoutMs: listener.timeouts.header,
@@ -191,6 +192,7 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
             expectedStatuses: check.expectedStatuses,
           },
     tls: service.tls === undefined ? null : upstreamTls(service.tls, dns?.host ?? null, secrets),
+    proxyProtocol: service.proxyProtocol ?? null,
     panicThreshold: service.panicThreshold,
   };
 }

@@ -109,8 +109,8 @@ export class HealthChecker {
     before: Map<number, EndpointWatch>,
   ): void {
     const { slot, address, port } = endpoint;
-    const { name, protocol, tls } = service;
-    const target = { service: name, protocol, address, port, check, tls };
+    const { name, protocol, tls, proxyProtocol } = service;
+    const target = { service: name, protocol, address, port, check, tls, proxyProtocol };
     const known = before.get(slot);
     if (known) {
       before.delete(slot);

@@ -5,6 +5,7 @@
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { SecretSet, ServiceProtocol } from '../../config/index.ts';
+import { writeProxyHeader } from '../../message/index.ts';
 import type { ProbeTarget } from './probe.ts';
 import { endpointTlsOptions } from './tls.ts';
 
@@ -19,20 +20,19 @@ const ALPN: Readonly<Record<ServiceProtocol, readonly string[]>> = {
 
 /** Resolves when the socket can be used. The signal destroys it, whoever has it by then. */
 export async function connectTo(
-  { address, port, protocol, tls }: ProbeTarget,
+  { address, port, protocol, tls, proxyProtocol }: ProbeTarget,
   secrets: SecretSet,
   signal: AbortSignal,
 ): Promise<Socket> {
   signal.throwIfAborted();
   const alpn = ALPN[protocol];
-  const socket = tls
-    ? connectTls({
-        host: address,
-        port,
-        ...endpointTlsOptions(tls, address, secrets),
-        ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
-      })
-    : connectPlain({ host: address, port });
+  const secured = tls && {
+    ...endpointTlsOptions(tls, address, secrets),
+    ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
+  };
+  const raw = connectPlain({ host: address, port });
+  if (proxyProtocol !== null) raw.write(writeProxyHeader(proxyProtocol, null));
+  const socket = secured === null ? raw : connectTls({ ...secured, socket: raw });
   socket.setNoDelay(true);
   const abort = (): void => void socket.destroy(new Error('aborted'));
   signal.addEventListener('abort', abort, { once: true });

@@ -6,7 +6,7 @@
  */
 import { isIPv6, type Socket } from 'node:net';
 import type { HealthCheckConfig, SecretSet, ServiceProtocol, UpstreamTls } from '../../config/index.ts';
-import { isAuthority } from '../../message/index.ts';
+import { isAuthority, type ProxyVersion } from '../../message/index.ts';
 import { agreedProtocol, connectTo } from './connect.ts';
 import { getOverHttp1, getOverHttp2 } from './get.ts';
 import { checkOverGrpc } from './grpc-check.ts';
@@ -18,6 +18,8 @@ export interface ProbeTarget {
   readonly port: number;
   readonly check: HealthCheckConfig;
   readonly tls: UpstreamTls | null;
+  /** Null: the endpoint is told nothing of whose connections it gets. */
+  readonly proxyProtocol: ProxyVersion | null;
 }
 
 export interface ProbeResult {

@@ -15,7 +15,13 @@ import {
   type TimerWheel,
 } from '../../base/index.ts';
 import type { EndpointConfig } from '../../config/index.ts';
-import type { HeaderList, RequestHead, ResponseHead, UpstreamHandler } from '../../message/index.ts';
+import type {
+  ConnectionFacts,
+  HeaderList,
+  RequestHead,
+  ResponseHead,
+  UpstreamHandler,
+} from '../../message/index.ts';
 import type { AttemptRecord } from '../../telemetry/index.ts';
 import type {
   AttemptOutcome,
@@ -43,6 +49,8 @@ export interface AttemptOwner {
 
 /** What an attempt is made of, besides its endpoint. */
 export interface Attempted {
+  /** Whose request it is. */
+  readonly client: ConnectionFacts;
   readonly service: UpstreamService;
   readonly head: RequestHead;
   readonly body: RequestBody;
@@ -56,6 +64,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private picked: PickedEndpoint;
   private readonly tried: readonly number[];
   readonly record: AttemptRecord;
+  readonly client: ConnectionFacts;
   private readonly owner: AttemptOwner;
   private readonly service: UpstreamService;
   /** The slot at the start: a later configuration must not change whose counts are given back. */
@@ -87,7 +96,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
    */
   constructor(
     owner: AttemptOwner,
-    { service, head, body, wheel, clock }: Attempted,
+    { client, service, head, body, wheel, clock }: Attempted,
     picked: PickedEndpoint,
     tried: readonly number[],
     holdsRetry: boolean,
@@ -95,6 +104,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     tryTimeoutMs: number,
   ) {
     this.owner = owner;
+    this.client = client;
     this.service = service;
     this.slot = service.config.slot;
     this.picked = picked;

@@ -5,7 +5,7 @@
  */
 import { type Failure, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import type { MirrorConfig } from '../../config/index.ts';
-import { addToHost, type HeaderList, type RequestHead } from '../../message/index.ts';
+import { addToHost, type ConnectionFacts, type HeaderList, type RequestHead } from '../../message/index.ts';
 import { AttemptRecord, COUNTER, countMirrored, type RequestRecord } from '../../telemetry/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
@@ -34,7 +34,7 @@ export class Mirrors {
     for (const { service: name, percent } of configs) {
       const service = context.services.get(name);
       if (service === undefined || context.random() * 100 >= percent) continue;
-      mirrors.push(new Mirror(context, service, shadowOf(head), timeoutMs));
+      mirrors.push(new Mirror(context, record.facts, service, shadowOf(head), timeoutMs));
       record.mirrors += record.mirrors === '' ? name : `,${name}`;
     }
     return mirrors.length === 0 ? null : new Mirrors(mirrors);
@@ -60,6 +60,7 @@ export class Mirrors {
 }
 
 class Mirror implements AttemptOwner, TimerOwner {
+  readonly client: ConnectionFacts;
   readonly service: UpstreamService;
   readonly head: RequestHead;
   readonly body = new RequestBody(0);
@@ -70,7 +71,14 @@ class Mirror implements AttemptOwner, TimerOwner {
   private attempt: Attempt | null = null;
   private over = false;
 
-  constructor(context: ExchangeContext, service: UpstreamService, head: RequestHead, timeoutMs: number) {
+  constructor(
+    context: ExchangeContext,
+    client: ConnectionFacts,
+    service: UpstreamService,
+    head: RequestHead,
+    timeoutMs: number,
+  ) {
+    this.client = client;
     this.service = service;
     this.head = head;
     this.wheel = context.wheel;

@@ -27,8 +27,6 @@ const ALL = new FieldSet([
 ]);
 const DECORATOR = 'x-envoy-decorator-operation';
 
-const trusted = new WeakMap<ListenerConfig, TrustedCallers>();
-
 /**
  * What the caller asks for, taken out of `head`, which is changed in place; null: nothing, or nothing that it may. On a
  * listener with trusted callers endpoints are told whether this is one (`x-envoy-internal`), or else who asked
@@ -43,12 +41,7 @@ export function screenCaller(
     headers.deleteAll(ALL);
     return null;
   }
-  let callers = trusted.get(listener);
-  if (callers === undefined) {
-    callers = new TrustedCallers(listener.trustedCallers);
-    trusted.set(listener, callers);
-  }
-  if (!callers.trusts(facts.remoteAddress, headers)) {
+  if (!TrustedCallers.of(listener.trustedCallers).trusts(facts.remoteAddress, headers)) {
     headers.deleteAll(ALL);
     headers.append('x-envoy-external-address', clientAddress(headers, facts, listener.trustedHops));
     return null;

@@ -7,7 +7,7 @@
  */
 import { type Clock, type Failure, failure } from '../../base/index.ts';
 import type { EndpointConfig } from '../../config/index.ts';
-import type { ByteHandler, ByteStream } from '../../message/index.ts';
+import type { ByteHandler, ByteStream, ConnectionFacts } from '../../message/index.ts';
 import type { AttemptRecord } from '../../telemetry/index.ts';
 import type {
   AttemptOutcome,
@@ -33,6 +33,7 @@ export interface TcpAttemptOwner {
 type State = 'waiting' | 'connected' | 'ended';
 
 export class TcpAttempt implements TcpWaiter, ByteHandler {
+  readonly client: ConnectionFacts;
   readonly record: AttemptRecord;
   private readonly owner: TcpAttemptOwner;
   private readonly service: UpstreamService;
@@ -44,12 +45,14 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
 
   constructor(
     owner: TcpAttemptOwner,
+    client: ConnectionFacts,
     service: UpstreamService,
     picked: PickedEndpoint,
     record: AttemptRecord,
     clock: Clock,
   ) {
     this.owner = owner;
+    this.client = client;
     this.service = service;
     this.picked = picked;
     this.record = record;

@@ -198,7 +198,7 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
     made.choice = picked.choice;
     record.attempts.push(made);
     this.awaitSlot(service.config.connectTimeoutMs);
-    this.attempt = new TcpAttempt(this, service, picked, made, context.clock);
+    this.attempt = new TcpAttempt(this, record.facts, service, picked, made, context.clock);
     this.attempt.start();
   }
 

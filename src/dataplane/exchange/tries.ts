@@ -7,7 +7,13 @@
  */
 import { type Failure, failure, Timer, type TimerOwner } from '../../base/index.ts';
 import type { ProxyHeaders } from '../../config/index.ts';
-import { H, type HeaderList, type RequestHead, type ResponseHead } from '../../message/index.ts';
+import {
+  type ConnectionFacts,
+  H,
+  type HeaderList,
+  type RequestHead,
+  type ResponseHead,
+} from '../../message/index.ts';
 import { AttemptRecord, HEDGE, type RequestRecord } from '../../telemetry/index.ts';
 import {
   afterFailure,
@@ -59,6 +65,7 @@ export interface TriedRequest {
 }
 
 export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
+  readonly client: ConnectionFacts;
   readonly service: UpstreamService;
   readonly head: RequestHead;
   readonly body: RequestBody;
@@ -86,6 +93,7 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
     this.head = request.head;
     this.body = request.body;
     this.record = request.record;
+    this.client = request.record.facts;
     this.service = request.service;
     this.policy = request.policy.retry;
     this.hedge = Hedge.of(this, context, request);

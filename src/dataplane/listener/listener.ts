@@ -5,9 +5,17 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { type Clock, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
+import {
+  type Clock,
+  type Failure,
+  failure,
+  LIMITS,
+  Timer,
+  type TimerOwner,
+  type TimerWheel,
+} from '../../base/index.ts';
 import type { ListenerConfig, SecretSet } from '../../config/index.ts';
-import type { ConnectionFacts, TlsFacts } from '../../message/index.ts';
+import type { ConnectionFacts, ProxiedAddresses, ProxyVersion, TlsFacts } from '../../message/index.ts';
 import { type CounterBlock, LISTENER_COUNTER } from '../../telemetry/index.ts';
 import type { Conductor } from '../exchange/index.ts';
 import { createTlsTerminator, type TlsTerminator } from '../transport/index.ts';
@@ -17,6 +25,7 @@ import { Detection } from './detect.ts';
 import { TLS_HANDSHAKE } from './first-bytes.ts';
 import { Http1Connection } from './http1-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
+import { type ProxyHeaderOwner, ProxyHeaderWait } from './proxy-header-wait.ts';
 import { TcpConnection } from './tcp-connection.ts';
 
 const TLS_COUNTERS: Readonly<Record<string, number>> = {
@@ -25,6 +34,12 @@ const TLS_COUNTERS: Readonly<Record<string, number>> = {
   'client-certificate-expired': LISTENER_COUNTER.sslFailVerifyError,
   'handshake-timeout': LISTENER_COUNTER.downstreamHeaderTimeout,
 };
+
+const FOUND = {
+  v1: LISTENER_COUNTER.proxyProtoFoundV1,
+  v2: LISTENER_COUNTER.proxyProtoFoundV2,
+  none: LISTENER_COUNTER.proxyProtoNotFoundAllowed,
+} as const;
 
 /** The grace time of a drain is over; the time of its tunnels is. */
 const GRACE = 1;
@@ -37,7 +52,7 @@ export interface ListenerDependencies {
   readonly counters: CounterBlock;
 }
 
-export class Listener implements ListenerContext, TimerOwner {
+export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   config: ListenerConfig;
   readonly conductor: Conductor;
   readonly wheel: TimerWheel;
@@ -172,8 +187,47 @@ export class Listener implements ListenerContext, TimerOwner {
       return;
     }
     this.counters.add(LISTENER_COUNTER.downstreamCxTotal, 1);
-    if (this.terminator === null) this.begin(socket, socket, factsOf(socket, this.config.name, null));
-    else this.detect(socket);
+    const facts = factsOf(socket, this.config.name, null);
+    if (this.config.proxyProtocol === null) this.admit(socket, facts);
+    else {
+      this.hold(socket, facts);
+      new ProxyHeaderWait(this, socket, this.config, this.config.proxyProtocol, this.wheel).start();
+    }
+  }
+
+  onProxyHeader(socket: Socket, version: ProxyVersion | null, said: ProxiedAddresses | null): void {
+    const facts = this.pending.get(socket);
+    this.pending.delete(socket);
+    if (facts === undefined) return;
+    this.counters.add(FOUND[version ?? 'none'], 1);
+    this.admit(socket, said === null ? facts : { ...facts, ...said });
+  }
+
+  onProxyHeaderRefused(socket: Socket, why: Failure): void {
+    const facts = this.pending.get(socket);
+    if (facts !== undefined) this.conductor.connectionFailed(facts, why);
+    this.counters.add(LISTENER_COUNTER.proxyProtoRefused, 1);
+    socket.destroy();
+  }
+
+  private admit(socket: Socket, facts: ConnectionFacts): void {
+    if (this.terminator !== null) this.detect(socket, facts);
+    else {
+      const { user } = this.begin(socket, socket, facts);
+      if (this.closed) user.drain();
+    }
+  }
+
+  /** Keeps count of a socket that is no connection yet. */
+  private hold(socket: Socket, facts: ConnectionFacts): void {
+    this.pending.set(socket, facts);
+    const leave = (): void => {
+      if (!this.pending.delete(socket)) return;
+      this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
+      this.checkEmpty();
+    };
+    socket.on('error', leave);
+    socket.once('close', leave);
   }
 
   private begin(socket: Socket, raw: Socket, facts: ConnectionFacts): ClientLink {
@@ -194,20 +248,12 @@ export class Listener implements ListenerContext, TimerOwner {
   }
 
   /** Waits for the first byte of a connection to a TLS listener. */
-  private detect(socket: Socket): void {
-    const facts = factsOf(socket, this.config.name, null);
-    this.pending.set(socket, facts);
-    const leave = (): void => {
-      if (!this.pending.delete(socket)) return;
-      this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
-      this.checkEmpty();
-    };
+  private detect(socket: Socket, facts: ConnectionFacts): void {
+    this.hold(socket, facts);
     socket.setTimeout(LIMITS.tlsHandshakeTimeoutMs, () => {
       this.counters.add(LISTENER_COUNTER.downstreamHeaderTimeout, 1);
       socket.destroy();
     });
-    socket.on('error', leave);
-    socket.once('close', leave);
     socket.once('data', (head: Buffer) => {
       socket.pause();
       socket.setTimeout(0);

@@ -12,14 +12,25 @@ import {
 } from '../../base/index.ts';
 import { H, type HeaderList, listElements } from '../../message/index.ts';
 
+const made = new WeakMap<readonly string[], TrustedCallers>();
+
 export class TrustedCallers {
   private readonly ranges: readonly IpRange[];
   /** Addresses come again and again. */
   private readonly known = new Map<string, boolean>();
 
-  /** `ranges` as the configuration has them, which was checked. */
-  constructor(ranges: readonly string[]) {
+  private constructor(ranges: readonly string[]) {
     this.ranges = ranges.map(parseIpRange).filter((range) => range !== null);
+  }
+
+  /** Of a list in a configuration, which was checked; made once for each. */
+  static of(ranges: readonly string[]): TrustedCallers {
+    let callers = made.get(ranges);
+    if (callers === undefined) {
+      callers = new TrustedCallers(ranges);
+      made.set(ranges, callers);
+    }
+    return callers;
   }
 
   /** `headers` as they came. */
@@ -29,7 +40,7 @@ export class TrustedCallers {
     return forwardedFor === undefined || listElements(forwardedFor).every((address) => this.has(address));
   }
 
-  private has(address: string): boolean {
+  has(address: string): boolean {
     const known = this.known.get(address);
     if (known !== undefined) return known;
     const words = parseAddress(address);

@@ -2,7 +2,7 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { type Clock, type Failure, failure } from '../../base/index.ts';
 import type { EndpointConfig, SecretSet, UpstreamTls } from '../../config/index.ts';
-import { type ReadBytes, readBuffer } from './read-into.ts';
+import { type ReadBytes, readBuffer, readInto } from './read-into.ts';
 import { createTlsOriginator, type TlsOriginator } from './tls-client.ts';
 import { explainUpstreamTlsError } from './tls-error.ts';
 
@@ -30,16 +30,31 @@ export class Dialer {
     return this.originator === null ? 'connect' : 'secureConnect';
   }
 
-  /** Starts to connect; `readyEvent` or `error` tells the outcome. Only while `failure` is null. */
-  dial(endpoint: EndpointConfig, onBytes: ReadBytes): Socket {
-    const target: TcpNetConnectOpts = {
+  /**
+   * Starts to connect; `readyEvent` or `error` tells the outcome. Only while `failure` is null. `header`: what goes first, before
+   * TLS; null: nothing.
+   */
+  dial(endpoint: EndpointConfig, onBytes: ReadBytes, header: Buffer | null): Socket {
+    const { originator } = this;
+    const plain: TcpNetConnectOpts = {
       host: endpoint.address,
       port: endpoint.port,
       noDelay: true,
       allowHalfOpen: true,
-      onread: { buffer: readBuffer(), callback: onBytes },
     };
-    return this.originator === null ? connect(target) : this.originator.connect(target, addressOf(endpoint));
+    const target = { ...plain, onread: { buffer: readBuffer(), callback: onBytes } };
+    if (originator === null) {
+      const socket = connect(target);
+      if (header !== null) socket.write(header);
+      return socket;
+    }
+    if (header === null) return originator.connect(target, addressOf(endpoint));
+    // The handshake follows what is written already, although nothing is connected yet.
+    const socket = connect(plain);
+    socket.write(header);
+    const secured = originator.connect({ ...plain, socket }, addressOf(endpoint));
+    readInto(secured, onBytes);
+    return secured;
   }
 }
 

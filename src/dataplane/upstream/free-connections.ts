@@ -5,9 +5,10 @@ import type { RequestConnection, UpstreamConnection } from './connection.ts';
 export class FreeConnections {
   private readonly bySlot = new Map<number, RequestConnection[]>();
 
-  /** The one to use next for this endpoint. */
-  last(endpointSlot: number): RequestConnection | undefined {
-    return this.bySlot.get(endpointSlot)?.at(-1);
+  /** The one to use next for this endpoint; `origin` as a link has it. */
+  last(endpointSlot: number, origin: string): RequestConnection | undefined {
+    const list = this.bySlot.get(endpointSlot);
+    return origin === '' ? list?.at(-1) : list?.findLast(({ link }) => link.origin === origin);
   }
 
   /** Returns one that is too many now. */

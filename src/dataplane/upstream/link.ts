@@ -15,6 +15,7 @@ import {
 } from '../../base/index.ts';
 import type { EndpointConfig } from '../../config/index.ts';
 import { addressOf, connectFailure, type Dialer, SocketOut } from '../transport/index.ts';
+import type { Origin } from './origin.ts';
 
 /** Told once of each turn in a connection's life. */
 export interface LinkOwner {
@@ -53,6 +54,8 @@ export class Link implements TimerOwner {
   awaited = 0;
   /** It was dialled for one connection of bytes; the pool's. */
   tcp = false;
+  /** Whose requests alone it carries; empty: anybody's. */
+  readonly origin: string;
   private readonly owner: LinkOwner;
   private readonly wheel: TimerWheel;
   private readonly clock: Clock;
@@ -66,13 +69,15 @@ export class Link implements TimerOwner {
     dialer: Dialer,
     endpoint: EndpointConfig,
     connectTimeoutMs: number,
+    { key, header }: Origin,
   ) {
+    this.origin = key;
     this.owner = owner;
     this.wheel = wheel;
     this.clock = clock;
     this.endpointSlot = endpoint.slot;
     this.endpointAddress = addressOf(endpoint);
-    this.socket = dialer.dial(endpoint, (length, bytes) => this.onBytes(bytes as Buffer, length));
+    this.socket = dialer.dial(endpoint, (length, bytes) => this.onBytes(bytes as Buffer, length), header);
     this.out = new SocketOut(this.socket);
     this.socket.on(dialer.readyEvent, () => this.onConnect());
     this.socket.on('drain', () => this.user?.onDrain());

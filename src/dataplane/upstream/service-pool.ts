@@ -22,6 +22,7 @@ import { FreeConnections } from './free-connections.ts';
 import { Http1UpstreamConnection } from './http1-connection.ts';
 import { Http2UpstreamConnection } from './http2-connection.ts';
 import { Link, type LinkOwner } from './link.ts';
+import { originKey, originOf } from './origin.ts';
 import { TcpUpstreamConnection } from './tcp-connection.ts';
 import { type ConnectionWaiter, isTcp, type Waiter } from './waiter.ts';
 
@@ -139,7 +140,12 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
 
   private takeFree(waiter: ConnectionWaiter): boolean {
     const { slot } = waiter.endpoint;
-    for (let ready = this.free.last(slot); ready !== undefined; ready = this.free.last(slot)) {
+    const origin = originKey(this.config, waiter.client);
+    for (
+      let ready = this.free.last(slot, origin);
+      ready !== undefined;
+      ready = this.free.last(slot, origin)
+    ) {
       if (this.tooOld(ready)) {
         this.retire(ready);
         continue;
@@ -209,11 +215,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
       return;
     }
     if (this.slots.has(endpointSlot)) {
-      for (
-        let at = this.nextFor(endpointSlot);
-        at >= 0 && connection.capacity > 0;
-        at = this.nextFor(endpointSlot)
-      )
+      for (let at = this.nextFor(link); at >= 0 && connection.capacity > 0; at = this.nextFor(link))
         this.give(at, connection);
     }
     if (!keep || (connection.isIdle && this.hasSlotless())) this.retire(connection);
@@ -266,9 +268,9 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   /** False: no slot is free. The waiter stays, and a slot is on its way. */
   private dialFor(entry: Waiting): boolean {
     const { config, ledger } = this;
-    const { endpoint } = entry.waiter;
+    const { endpoint, client } = entry.waiter;
     const tcp = isTcp(entry.waiter);
-    const shared = tcp ? null : this.shareable(endpoint.slot);
+    const shared = tcp ? null : this.shareable(endpoint.slot, originKey(config, client));
     if (shared !== null) {
       entry.dialled = shared;
       shared.awaited++;
@@ -281,7 +283,8 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
       return false;
     }
     const dialer = this.dialerFor(entry.waiter);
-    const link = new Link(this, this.wheel, this.clock, dialer, endpoint, config.connectTimeoutMs);
+    const origin = originOf(config, client);
+    const link = new Link(this, this.wheel, this.clock, dialer, endpoint, config.connectTimeoutMs, origin);
     link.tcp = tcp;
     this.observer.onDialled();
     this.links.set(link, null);
@@ -291,11 +294,11 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   }
 
   /** A connection that is about to take requests, and will have room for one more. */
-  private shareable(endpointSlot: number): Link | null {
+  private shareable(endpointSlot: number, origin: string): Link | null {
     if (!this.multiplexed) return null;
     for (const [link, connection] of this.links) {
       const promising = connection === null ? link.connecting : isPromising(connection);
-      if (!promising || link.endpointSlot !== endpointSlot || link.tcp) continue;
+      if (!promising || link.endpointSlot !== endpointSlot || link.tcp || link.origin !== origin) continue;
       if (link.awaited < this.config.http2.maxConcurrentStreams) return link;
     }
     return null;
@@ -312,12 +315,12 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     this.serveWaiting();
   };
 
-  /** The waiter to serve with a free connection to this endpoint: one that chose it, else the oldest without a slot. */
-  private nextFor(endpointSlot: number): number {
-    const { waiting } = this;
+  /** The waiter to serve with a free connection: one that chose its endpoint, else the oldest without a slot. */
+  private nextFor({ endpointSlot, origin }: Link): number {
+    const { waiting, config } = this;
     for (let i = 0; i < waiting.length; i++) {
       const { waiter, dialled } = waiting[i] as Waiting;
-      if (isTcp(waiter)) continue;
+      if (isTcp(waiter) || originKey(config, waiter.client) !== origin) continue;
       if (waiter.endpoint.slot === endpointSlot) return i;
       if (dialled === null && waiter.accepts(endpointSlot)) return i;
     }

@@ -65,6 +65,7 @@ export class UpstreamService {
   update(config: ServiceConfig, secrets: SecretSet): void {
     const sameTls =
       config.protocol === this.config.protocol &&
+      config.proxyProtocol === this.config.proxyProtocol &&
       JSON.stringify(config.tls) === JSON.stringify(this.config.tls);
     this.secrets = secrets;
     if (!sameTls) {

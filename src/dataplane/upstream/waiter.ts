@@ -1,11 +1,14 @@
 /** Who waits for a connection to an endpoint. */
 import type { Failure } from '../../base/index.ts';
 import type { EndpointConfig } from '../../config/index.ts';
+import type { ConnectionFacts } from '../../message/index.ts';
 import type { AttemptStream } from './connection.ts';
 import type { TcpUpstreamConnection } from './tcp-connection.ts';
 
 /** A request that needs a connection. */
 export interface ConnectionWaiter {
+  /** Whose request it is: what a PROXY header says. */
+  readonly client: ConnectionFacts;
   /** The chosen endpoint. */
   readonly endpoint: EndpointConfig;
   /** May it be given a connection to this other endpoint of the service? */
@@ -17,6 +20,8 @@ export interface ConnectionWaiter {
 
 /** What passes bytes, and needs a new connection for itself, whatever the service speaks. */
 export interface TcpWaiter {
+  /** Whose bytes they are. */
+  readonly client: ConnectionFacts;
   /** The chosen endpoint. */
   readonly endpoint: EndpointConfig;
   /** Never from inside `checkout`. */
