@@ -174,7 +174,7 @@ function outcomeOf({ failure, status, grpcStatus, connected, outrun }: AttemptRe
   return status > 0 ? String(status) : 'unfinished';
 }
 
-const REFUSAL_CURES: Readonly<Record<Exclude<RetryRefusal, ''>, string>> = {
+export const REFUSAL_CURES: Readonly<Record<Exclude<RetryRefusal, ''>, string>> = {
   attempts: 'every attempt that is allowed was made (retry.attempts; three for TCP)',
   budget: 'the retry budget of the service is used up; raise retryBudget, or mend the endpoints',
   'max-retries': 'circuitBreaker.maxRetries is reached for the whole node',

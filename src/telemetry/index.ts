@@ -6,7 +6,7 @@ export { AccessLog, type AccessLogOptions } from './access-log.ts';
 export type { RecordBatch, SeriesAnnouncement, TelemetrySink } from './batch.ts';
 export type { ConnectionCounts } from './connection-series.ts';
 export { countMirrored } from './counting.ts';
-export type { AttemptDecision, Decision, Verdict } from './decision.ts';
+export { type AttemptDecision, type Decision, REFUSAL_CURES, type Verdict } from './decision.ts';
 export {
   BLOCK_CELLS,
   type BlockKind,

@@ -13,7 +13,7 @@ export function grpcReply(failure: Failure, requestId: string): LocalReply {
   const detail = failure.origin === 'downstream' ? printable(failure.detail) : '';
   const id = printable(requestId);
   const text = `${kind} (${flag})${detail && `: ${detail}`}: ${cureOf(kind)}${id && `; request ${id}`}`;
-  return trailersOnly(HeaderList.empty(), statusOf(failure), Buffer.from(text, 'latin1'));
+  return trailersOnly(HeaderList.empty(), grpcStatusOfFailure(failure), Buffer.from(text, 'latin1'));
 }
 
 /**
@@ -34,7 +34,7 @@ function trailersOnly(headers: HeaderList, status: number, message: Buffer): Loc
 }
 
 /** As a client would map the HTTP status, but where gRPC has a word for what happened. */
-function statusOf(failure: Failure): number {
+export function grpcStatusOfFailure(failure: Failure): number {
   switch (failure.kind) {
     case 'request-timeout':
     case 'deadline':

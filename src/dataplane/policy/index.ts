@@ -6,7 +6,7 @@ export { type CorsAnswer, type CorsPolicy, compileCors, judgeCors, writeCors } f
 export { type DrawnFault, drawFault } from './fault.ts';
 export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
 export { grpcTimeouts, writeGrpcTimeout } from './grpc-deadline.ts';
-export { asGrpcReply, grpcReply } from './grpc-reply.ts';
+export { asGrpcReply, grpcReply, grpcStatusOfFailure } from './grpc-reply.ts';
 export { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
 export { affinityCookie, cookieOf, hashKeyOf } from './hash-key.ts';
 export { isIdempotent } from './idempotency.ts';
