@@ -11,8 +11,8 @@ test('docs/ERRORS.md is what the code makes', () => {
 });
 
 test('it tells every code once, with what to do', () => {
-  for (const [kind, { cure }] of Object.entries(FAILURE_KINDS)) {
-    const rows = document.split('\n').filter((line) => line.startsWith(`| \`${kind}\` | `));
+  for (const [kind, { cure, flag }] of Object.entries(FAILURE_KINDS)) {
+    const rows = document.split('\n').filter((line) => line.startsWith(`| \`${kind}\` | ${flag} | `));
     assert.equal(rows.length, 1, kind);
     assert.ok(rows[0]?.includes(cure.replaceAll('|', '\\|')), kind);
   }
