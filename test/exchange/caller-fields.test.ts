@@ -170,8 +170,11 @@ describe('what is said', () => {
     const config = oneService([backend.port], { listener, rule: 'retry: { codes: [418] }', service: FREELY });
     await withProxy(config, async (proxy) => {
       assert.match(await askRaw(proxy, request('GET')), /x-envoy-attempt-count: 2\r\n/);
+      await backend.close();
+      const failed = await askRaw(proxy, request('GET'));
+      assert.match(failed, /^HTTP\/1.1 503 /);
+      assert.match(failed, /x-envoy-attempt-count: 3\r\n/);
     });
-    await backend.close();
   });
 
   test('nothing, where all is switched off', async () => {

@@ -33,7 +33,7 @@ import { type GatedRequest, Gates, type GatesOwner } from './gates.ts';
 import { answerFor, type OwnAnswer, sendAnswer } from './local-answer.ts';
 import { Mirrors } from './mirror.ts';
 import { stoodStill, timedOut } from './out-of-time.ts';
-import { decorateAnswer, sayOverloaded } from './proxy-fields.ts';
+import { decorateAnswer, decorateFailure } from './proxy-fields.ts';
 import { RequestBody } from './request-body.ts';
 import { Tries, type TriesOwner } from './tries.ts';
 import { TunnelLimits, type TunnelOwner } from './tunnel-limits.ts';
@@ -340,7 +340,7 @@ export class Exchange
       return;
     }
     const answer = answerFor(why, this.record, this.accept);
-    if (why.flag === 'UO' && this.listener.proxyHeaders.envoyDebugHeaders) sayOverloaded(answer);
+    decorateFailure(answer, why, this.record, this.listener);
     this.answer(answer);
   }
 

@@ -3,6 +3,7 @@
  * does not trust says nothing: whatever starts with `x-envoy-` is taken out before anybody reads it. (Envoy takes out a list of
  * names; one that a later version adds would pass.)
  */
+import type { Failure } from '../../base/index.ts';
 import type { ListenerConfig } from '../../config/index.ts';
 import {
   type ConnectionFacts,
@@ -64,9 +65,16 @@ export function decorateAnswer(
   if (attemptCountInResponse) headers.setClean(H['x-envoy-attempt-count'], String(record.attempts.length));
 }
 
-/** Says on an answer of our own that it was given for want of room. */
-export function sayOverloaded({ headers }: OwnAnswer): void {
-  headers.append('x-envoy-overloaded', 'true');
+/** Says on an answer of our own that it was given for want of room, and how many attempts were made before. */
+export function decorateFailure(
+  { headers }: OwnAnswer,
+  why: Failure,
+  { attempts }: RequestRecord,
+  { proxyHeaders }: ListenerConfig,
+): void {
+  if (why.flag === 'UO' && proxyHeaders.envoyDebugHeaders) headers.append('x-envoy-overloaded', 'true');
+  if (proxyHeaders.attemptCountInResponse && attempts.length > 0)
+    headers.setClean(H['x-envoy-attempt-count'], String(attempts.length));
 }
 
 /** A request's own word counts more. */
