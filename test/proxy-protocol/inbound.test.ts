@@ -174,6 +174,24 @@ describe('what is refused', () => {
   });
 });
 
+test('a reload that asks for it asks new connections', async () => {
+  const backend = await echoing();
+  const config = (listener: string): string => oneService([backend.port], { listener });
+  await withProxy(config(''), async (proxy) => {
+    const kept = await RawClient.connect(proxy.port);
+    await kept
+      .send(GET.replace('Connection: close\r\n', ''))
+      .until((text) => /127\.0\.0\.1 [0-9]+/.test(text));
+    await proxy.reload(config(listening()).replace('127.0.0.1:0', `127.0.0.1:${proxy.port}`));
+    kept.text = '';
+    await kept.send(GET).until((text) => /127\.0\.0\.1 [0-9]+/.test(text));
+    kept.destroy();
+    assert.equal(await send(proxy, GET), '');
+    assert.match(await send(proxy, V2 + GET), /203\.0\.113\.7 443$/);
+  });
+  await backend.close();
+});
+
 describe('where it is optional', () => {
   test('connections without it have their own address', async () => {
     const backend = await echoing();
