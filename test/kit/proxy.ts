@@ -88,7 +88,13 @@ export async function withProxy<T>(
   use: (proxy: TestProxy) => Promise<T>,
   options: { readonly secrets?: SecretSet; readonly clock?: Clock } = {},
 ): Promise<T> {
-  const ledger = createLedger({ workers: 1, maxServices: 256, maxEndpoints: 1_024 });
+  const ledger = createLedger({
+    workers: 1,
+    maxServices: 256,
+    maxEndpoints: 1_024,
+    maxLimits: 64,
+    maxLimitTables: 8,
+  });
   const cells = createMetricCells({ workers: 1, capacity: METRIC_CELLS_CAPACITY });
   const slots = new Map<string, number>();
   const blocks = new Map<string, number>();
