@@ -46,6 +46,7 @@ export function service(
     defaultSubset: null,
     sessionPersistence: null,
     panicThreshold,
+    rateLimits: [],
   };
 }
 

@@ -87,6 +87,7 @@ test('fills in every default', () => {
         maxHeaderBytes: 61_440,
         maxRequestBytes: 0,
         maxConnections: 20_000,
+        rateLimits: [],
       },
     ],
     routes: [
@@ -112,6 +113,8 @@ test('fills in every default', () => {
             hedging: null,
             fault: null,
             maxRequestBytes: null,
+            rateLimits: [],
+            globalRateLimit: null,
             retry: {
               attempts: 2,
               retryOn: [],
@@ -158,6 +161,7 @@ test('fills in every default', () => {
         defaultSubset: null,
         sessionPersistence: null,
         panicThreshold: 50,
+        rateLimits: [],
       },
     ],
     secrets: { certificates: [], bundles: [] },

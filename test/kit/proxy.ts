@@ -13,6 +13,7 @@ import {
   encodeSecrets,
   NO_SECRETS,
   type SecretSet,
+  type SlotOf,
   type Snapshot,
 } from '../../src/config/index.ts';
 import { formatFault, loadConfig } from '../../src/config/load/index.ts';
@@ -107,11 +108,15 @@ export async function withProxy<T>(
   let version = 0;
   let current: Snapshot | null = null;
 
-  const slotOf = (kind: 'service' | 'endpoint', key: string): number => {
+  const slotOf: SlotOf = (kind, key) => {
     const known = slots.get(`${kind} ${key}`);
     if (known !== undefined) return known;
-    const slot =
-      kind === 'service' ? ledger.allocateService(key) : ledger.endpoints.allocate(serviceOf(key), key);
+    const slot = {
+      service: () => ledger.allocateService(key),
+      endpoint: () => ledger.endpoints.allocate(serviceOf(key), key),
+      limit: () => ledger.rateLimits.allocate(key),
+      'limit-table': () => ledger.rateLimits.allocateTable(key),
+    }[kind]();
     slots.set(`${kind} ${key}`, slot);
     return slot;
   };

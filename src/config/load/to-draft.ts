@@ -9,6 +9,7 @@ import type { ListenerFields } from './node-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
 import { balancingDraft, endpointDraft } from './to-draft-balancer.ts';
+import { rateLimitDrafts } from './to-draft-rate-limit.ts';
 import { l4RouteDrafts, routeDraft } from './to-draft-route.ts';
 
 export function toDraft(
@@ -103,6 +104,7 @@ export function listenerDraft(listener: ListenerFields, secrets: Secrets): Liste
     tunnelIdleTimeoutMs: listener.timeouts.tunnelIdle,
     tunnelMaxMs: listener.timeouts.tunnelMax,
     ...listener.limits,
+    rateLimits: rateLimitDrafts(`listeners/${listener.name}`, listener.rateLimits),
   };
 }
 
@@ -192,6 +194,7 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
           },
     tls: service.tls === undefined ? null : upstreamTls(service.tls, dns?.host ?? null, secrets),
     panicThreshold: service.panicThreshold,
+    rateLimits: rateLimitDrafts(`services/${service.name}`, service.rateLimits),
   };
 }
 
