@@ -3,8 +3,9 @@
  * counted here and nowhere else; pools, listeners and the outlier detector count what no record tells
  * (connections, handshakes, ejections). Envoy counts a request when it starts, Outboard when it ends.
  */
+
+import type { CounterBlock } from './counter-block.ts';
 import { COUNTER, FAILURE_CELL, LISTENER_COUNTER } from './families.ts';
-import type { CounterBlock } from './metrics.ts';
 import { type AttemptRecord, HEDGE, type RequestRecord } from './record.ts';
 import { isServerError } from './server-error.ts';
 

@@ -5,6 +5,7 @@
 export { AccessLog, type AccessLogOptions } from './access-log.ts';
 export type { RecordBatch, SeriesAnnouncement, TelemetrySink } from './batch.ts';
 export type { ConnectionCounts } from './connection-series.ts';
+export type { CounterBlock } from './counter-block.ts';
 export { countMirrored } from './counting.ts';
 export type { AttemptDecision, Decision, Verdict } from './decision.ts';
 export {
@@ -16,13 +17,15 @@ export {
   FAILURE_CELL,
   FAMILIES,
   HISTOGRAM_BOUNDS,
+  LIMIT_COUNTER,
   LISTENER_COUNTER,
   METRIC_CELLS_CAPACITY,
   WORKER_COUNTER,
 } from './families.ts';
 export { HISTOGRAM_CELLS } from './histogram.ts';
 export { RandomIds } from './ids.ts';
-export { type CounterBlock, listenerOwner, type ServiceMetrics, WorkerMetrics } from './metrics.ts';
+export { limitOwner } from './limit-series.ts';
+export { listenerOwner, type ServiceMetrics, WorkerMetrics } from './metrics.ts';
 export { AttemptRecord, HEDGE, RequestRecord, type RetryRefusal, upstreamServiceMs } from './record.ts';
 export { Recorder, type RecorderOptions } from './recorder.ts';
 export { ensureRequestId, isSaneRequestId } from './request-id.ts';

@@ -54,6 +54,8 @@ export class RequestRecord {
   limit = '';
   limitValue = -1;
   observedValue = -1;
+  /** A rate limit that would have refused the request if it were enforced; empty: none. */
+  shadowedBy = '';
   /** Held up on purpose so long, in ms; 0: not. */
   injectedDelayMs = 0;
   /** Its answer was slowed down on purpose to so many KiB a second; 0: not. */

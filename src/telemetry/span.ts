@@ -93,6 +93,7 @@ function serverSpan(
   if (record.responseKbps > 0) attributes['outboard.response_kbps'] = record.responseKbps;
   if (record.corsOrigin !== '') attributes['outboard.cors_origin'] = record.corsOrigin;
   if (record.mirrors !== '') attributes['outboard.mirrors'] = record.mirrors;
+  if (record.shadowedBy !== '') attributes['outboard.shadowed_by'] = record.shadowedBy;
   if (record.retryRefused !== '') attributes['outboard.retry_refused'] = record.retryRefused;
   if (record.limit !== '') {
     attributes['outboard.limit'] = record.limit;

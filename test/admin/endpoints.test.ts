@@ -140,6 +140,7 @@ test('/ lists every endpoint', async (t) => {
     '/metrics',
     '/config',
     '/clusters',
+    '/rate-limits',
     '/traces',
     '/decisions',
     '/drain',

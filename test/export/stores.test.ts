@@ -26,6 +26,7 @@ function decision(requestId: string, status = 503): Decision {
     limitValue: -1,
     observedValue: -1,
     mirrors: [],
+    shadowedBy: '',
     retryRefused: '',
     durationMs: 1,
     attempts: [],

@@ -21,7 +21,9 @@ import { createLedger, createMetricCells, GAUGE, type Ledger } from '../../src/l
 import {
   COUNTER,
   type Decision,
+  LIMIT_COUNTER,
   LISTENER_COUNTER,
+  limitOwner,
   METRIC_CELLS_CAPACITY,
   type SpanRecord,
 } from '../../src/telemetry/index.ts';
@@ -43,6 +45,8 @@ export interface TestProxy {
   counter(service: string, name: keyof typeof COUNTER): number;
   /** A counter of a listener. */
   listenerCounter(listener: string, name: keyof typeof LISTENER_COUNTER): number;
+  /** A counter of a rate limit, by its id. */
+  limitCounter(id: string, name: keyof typeof LIMIT_COUNTER): number;
   /** What the ledger holds of a service now. */
   gauge(service: string, name: keyof typeof GAUGE): number;
   /** The ledger's slot of a service's endpoint. */
@@ -140,7 +144,7 @@ export async function withProxy<T>(
       decisions.push(...message.batch.decisions);
       spans.push(...message.batch.spans);
       for (const series of message.batch.series) {
-        if (series.block === 'service') blocks.set(series.owner, series.offset);
+        if (series.block === 'service' || series.block === 'limit') blocks.set(series.owner, series.offset);
         if (series.block === 'listener') {
           listeners.set(series.offset, series.labels.envoy_http_conn_manager_prefix ?? '');
         }
@@ -205,6 +209,10 @@ export async function withProxy<T>(
         if (owner === listener) sum += cells.read(base + LISTENER_COUNTER[name]);
       }
       return sum;
+    },
+    limitCounter(id, name) {
+      const base = blocks.get(limitOwner(id));
+      return base === undefined ? 0 : cells.read(base + LIMIT_COUNTER[name]);
     },
     gauge(service, name) {
       return ledger.readGauge(slots.get(`service ${service}`) as number, GAUGE[name]).active;

@@ -145,6 +145,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
       limitValue: -1,
       observedValue: -1,
       mirrors: [],
+      shadowedBy: '',
       retryRefused: '',
       durationMs: 12.5,
       attempts: [

@@ -19,6 +19,7 @@ import {
 } from '../policy/index.ts';
 import type { ConnectionRoutes, Router } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
+import type { RateLimits } from './rate-limits.ts';
 
 /** The policies of one rule, compiled with it. */
 export interface RulePolicy {
@@ -61,6 +62,7 @@ export interface ExchangeContext {
   router: Router<RulePolicy>;
   connectionRoutes: ConnectionRoutes;
   services: ReadonlyMap<string, UpstreamService>;
+  readonly rateLimits: RateLimits;
   /** Exchanges under way: what a drain waits for. */
   active: number;
 }

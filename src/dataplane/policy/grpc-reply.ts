@@ -41,6 +41,7 @@ function statusOf(failure: Failure): number {
     case 'per-try-timeout':
       return GRPC.deadlineExceeded;
     case 'body-too-large':
+    case 'rate-limited':
       return GRPC.resourceExhausted;
     default:
       return grpcStatusOfHttp(failure.status);

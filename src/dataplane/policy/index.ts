@@ -12,6 +12,7 @@ export { affinityCookie, cookieOf, hashKeyOf } from './hash-key.ts';
 export { isIdempotent } from './idempotency.ts';
 export { LatencyWindow } from './latency-window.ts';
 export { type LocalReply, localReply } from './local-reply.ts';
+export { rateLimitField, rateLimitKeyOf, rateLimitPolicyField, wholeSeconds } from './rate-limit.ts';
 export {
   afterFailure,
   afterHead,
