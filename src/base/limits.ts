@@ -119,6 +119,8 @@ export const LIMITS = {
   rateLimits: 4_096,
   /** Those of them that count each key by itself: 256 KiB each, of memory that is there once it is used. */
   rateLimitTables: 128,
+  /** Of an answer of a rate limit service; what it adds to heads could not be sent on if it were larger. */
+  rateLimitAnswerBytes: 64 * KIB,
 
   // TLS.
   /** Endpoints of one service of which one worker keeps a session; the one used longest ago goes. */

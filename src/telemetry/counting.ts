@@ -32,6 +32,12 @@ export function countMirrored(counters: CounterBlock, attempt: AttemptRecord): v
   if (attempt.status > 0) countStatus(counters, attempt.status);
 }
 
+/** Counts a question of our own to a service. */
+export function countCall(counters: CounterBlock, attempt: AttemptRecord): void {
+  countAttempt(counters, attempt, 0);
+  if (attempt.status > 0) countStatus(counters, attempt.status);
+}
+
 /** Counts what the client saw. */
 export function countDownstream(counters: CounterBlock, record: RequestRecord): void {
   const { failure } = record;

@@ -14,6 +14,7 @@ import { isServerError } from './server-error.ts';
  * `refused`: this proxy answered without an endpoint (breaker, no route, bad request).
  * `failed`: an endpoint or the client failed, or a timeout passed. `upstream-error`: an endpoint answered 5xx,
  * or a gRPC call with an error of the server's, and that answer was passed on. `recovered`: a retry succeeded.
+ * `failed-open`: a rate limit service gave no answer, and it passed.
  * `shadowed`: a limit that is not enforced would have refused it.
  * `hedged`: of attempts side by side the first answered. `delayed`: it was held up on purpose, and all went well.
  */
@@ -24,6 +25,7 @@ export type Verdict =
   | 'recovered'
   | 'hedged'
   | 'shadowed'
+  | 'failed-open'
   | 'delayed';
 
 export interface Decision {
@@ -55,6 +57,8 @@ export interface Decision {
   readonly observedValue: number;
   /** Rate limit that would have refused the request if it were enforced; empty: none. */
   readonly shadowedBy: string;
+  /** Why a rate limit service had no say in it; empty: not so. */
+  readonly failedOpen: string;
   /** Why no further attempt was made; empty: none was wanted. */
   readonly retryRefused: RetryRefusal;
   /** Services that got a copy of the request. */
@@ -103,6 +107,7 @@ export function needsDecision(record: RequestRecord): boolean {
     isSlowed(record) ||
     isRefusedPreflight(record) ||
     record.shadowedBy !== '' ||
+    record.failedOpen !== '' ||
     isServerError(record.status, record.grpcStatus)
   );
 }
@@ -129,6 +134,7 @@ export function decisionOf(record: RequestRecord): Decision {
     limitValue: record.limitValue,
     observedValue: record.observedValue,
     shadowedBy: record.shadowedBy,
+    failedOpen: clip(record.failedOpen),
     retryRefused: record.retryRefused,
     mirrors: record.mirrors === '' ? [] : record.mirrors.split(','),
     durationMs: round(record.endMs - record.startMs),
@@ -148,6 +154,7 @@ function verdictOf(record: RequestRecord): Verdict {
     return record.attempts.length === 0 ? 'refused' : 'upstream-error';
   if (record.attempts.some(({ outrun }) => outrun)) return 'hedged';
   if (record.attempts.length > 1 || record.retryRefused !== '') return 'recovered';
+  if (record.failedOpen !== '') return 'failed-open';
   if (isSlowed(record)) return 'delayed';
   return record.shadowedBy === '' ? 'recovered' : 'shadowed';
 }

@@ -6,7 +6,7 @@ export { AccessLog, type AccessLogOptions } from './access-log.ts';
 export type { RecordBatch, SeriesAnnouncement, TelemetrySink } from './batch.ts';
 export type { ConnectionCounts } from './connection-series.ts';
 export type { CounterBlock } from './counter-block.ts';
-export { countMirrored } from './counting.ts';
+export { countCall, countMirrored } from './counting.ts';
 export type { AttemptDecision, Decision, Verdict } from './decision.ts';
 export {
   BLOCK_CELLS,
@@ -26,7 +26,14 @@ export { HISTOGRAM_CELLS } from './histogram.ts';
 export { RandomIds } from './ids.ts';
 export { limitOwner } from './limit-series.ts';
 export { listenerOwner, type ServiceMetrics, WorkerMetrics } from './metrics.ts';
-export { AttemptRecord, HEDGE, RequestRecord, type RetryRefusal, upstreamServiceMs } from './record.ts';
+export {
+  AttemptRecord,
+  HEDGE,
+  type RateLimitOutcome,
+  RequestRecord,
+  type RetryRefusal,
+  upstreamServiceMs,
+} from './record.ts';
 export { Recorder, type RecorderOptions } from './recorder.ts';
 export { ensureRequestId, isSaneRequestId } from './request-id.ts';
 export type { SpanAttributes, SpanRecord } from './span.ts';

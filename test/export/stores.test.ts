@@ -27,6 +27,7 @@ function decision(requestId: string, status = 503): Decision {
     observedValue: -1,
     mirrors: [],
     shadowedBy: '',
+    failedOpen: '',
     retryRefused: '',
     durationMs: 1,
     attempts: [],

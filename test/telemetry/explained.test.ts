@@ -146,6 +146,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
       observedValue: -1,
       mirrors: [],
       shadowedBy: '',
+      failedOpen: '',
       retryRefused: '',
       durationMs: 12.5,
       attempts: [

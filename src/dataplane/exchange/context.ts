@@ -12,8 +12,10 @@ import {
   callerRetry,
   callerTimeouts,
   compileCors,
+  compileGlobalRateLimit,
   compileRetry,
   compileTimeouts,
+  type GlobalRateLimit,
   type RetryPolicy,
   type RuleTimeouts,
 } from '../policy/index.ts';
@@ -27,6 +29,7 @@ export interface RulePolicy {
   readonly timeouts: RuleTimeouts;
   readonly hedging: HedgingConfig | null;
   readonly fault: FaultConfig | null;
+  readonly globalRateLimit: GlobalRateLimit | null;
   readonly mirrors: readonly MirrorConfig[];
   readonly cors: CorsPolicy | null;
 }
@@ -38,6 +41,7 @@ export function compileRulePolicy(rule: RuleConfig): RulePolicy {
     timeouts: compileTimeouts(rule.timeouts),
     hedging: rule.hedging,
     fault: rule.fault,
+    globalRateLimit: compileGlobalRateLimit(rule.globalRateLimit),
     mirrors: rule.filters.filter((filter) => filter.type === 'RequestMirror'),
     cors: cors === undefined ? null : compileCors(cors),
   };
