@@ -146,7 +146,7 @@ export const FAILURE_KINDS = {
     status: 429,
     origin: 'proxy',
     retry: 'no',
-    cure: 'the rate limit that the record names has no token left; Retry-After says when it will have',
+    cure: 'too many requests; come back when Retry-After says. The decision record names the limit',
   },
   'rate-limit-service': {
     flag: 'RLSE',

@@ -24,7 +24,7 @@ export interface RateLimitConfig {
   readonly headers: boolean;
 }
 
-/** `workload`: who calls; its address, until callers have identities. */
+/** `workload`: who calls, by the URI of its verified certificate, else by the address of the connection. */
 export type RateLimitKey = HashKeyConfig | { readonly type: 'workload' };
 
 /** A limit's place in the ledger, given by the supervisor. */

@@ -22,7 +22,9 @@ const per = z.strictObject({
     .describe("The client's address: the one that trusted proxies name, else the peer's."),
   workload: flag()
     .prefault(false)
-    .describe('Who calls: the address of the connection, until callers have identities.'),
+    .describe(
+      'Who calls: the URI of its certificate (SPIFFE) where clientAuth has verified one, else the address of the connection.',
+    ),
 });
 
 const rateLimit = z.strictObject({

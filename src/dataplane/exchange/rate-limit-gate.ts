@@ -77,8 +77,7 @@ class RateLimitGate implements Gate {
     if (per === null) return '';
     const { head, record } = this.request;
     const { clientAddress, facts } = record;
-    const { remoteAddress } = facts;
-    return rateLimitKeyOf(per, head, clientAddress === '' ? remoteAddress : clientAddress, remoteAddress);
+    return rateLimitKeyOf(per, head, clientAddress === '' ? facts.remoteAddress : clientAddress, facts);
   }
 
   private refuse(limit: RateLimit, key: string): Failure {

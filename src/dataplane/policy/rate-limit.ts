@@ -3,14 +3,24 @@
  * draft-ietf-httpapi-ratelimit-headers-10, which are lists of structured fields (RFC 9651), one member per limit.
  */
 import type { RateLimitKey } from '../../config/index.ts';
-import type { RequestHead } from '../../message/index.ts';
+import type { ConnectionFacts, RequestHead } from '../../message/index.ts';
 import { hashKeyOf } from './hash-key.ts';
 import { plainAddress } from './ip-address.ts';
 
-/** `client`: its address, that of trusted proxies' word included; `peer`: that of the connection. Empty: the request has no key. */
-export function rateLimitKeyOf(per: RateLimitKey, head: RequestHead, client: string, peer: string): string {
-  if (per.type === 'workload') return plainAddress(peer);
+/** `client`: its address, the word of trusted proxies included. Empty: the request has no key. */
+export function rateLimitKeyOf(
+  per: RateLimitKey,
+  head: RequestHead,
+  client: string,
+  facts: ConnectionFacts,
+): string {
+  if (per.type === 'workload') return workloadOf(facts);
   return hashKeyOf(per, head, plainAddress(client)) ?? '';
+}
+
+/** Who calls: the URI of a verified certificate (a SPIFFE ID), else the address of the connection. */
+function workloadOf({ tls, remoteAddress }: ConnectionFacts): string {
+  return tls?.peer?.uriSans[0] ?? plainAddress(remoteAddress);
 }
 
 /**
