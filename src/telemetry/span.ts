@@ -194,6 +194,7 @@ function rateLimitSpan(
   const attributes: SpanAttributes = {
     'outboard.upstream_cluster': attempt.service,
     ratelimit_status: outcome,
+    'outboard.response_flags': failure === null ? '-' : failure.flag,
   };
   const name = addCall(attributes, RATE_LIMIT_METHOD, attempt.grpcStatus);
   const { address, port } = splitAuthority(attempt.endpoint);
