@@ -122,6 +122,8 @@ class RunningSupervisor implements Supervisor {
       workers: workers + SPARE_COLUMNS,
       maxServices: LIMITS.services,
       maxEndpoints: LIMITS.endpoints,
+      maxLimits: LIMITS.rateLimits,
+      maxLimitTables: LIMITS.rateLimitTables,
     });
     this.pool = this.createPool(workers, options);
     const onEvent = (event: HealthEvent): void => this.onHealthEvent(event);

@@ -21,6 +21,7 @@ import {
   Conductor,
   compileRulePolicy,
   type ExchangeContext,
+  RateLimits,
   type RulePolicy,
 } from './dataplane/exchange/index.ts';
 import { Listener } from './dataplane/listener/index.ts';
@@ -85,6 +86,7 @@ export class DataPlane {
       router: compileRouter<RulePolicy>(first, null, compileRulePolicy),
       connectionRoutes: compileConnectionRoutes(first, null),
       services: this.services,
+      rateLimits: new RateLimits(this.ledger, this.recorder.metrics),
       active: 0,
     };
     this.conductor = new Conductor(this.context);
@@ -161,6 +163,8 @@ export class DataPlane {
     const moved = !sameLocality(this.around.locality, snapshot.node.locality);
     this.around.locality = snapshot.node.locality;
     if (moved || snapshot.services !== older?.services) this.applyServices(snapshot, moved);
+    if (snapshot.limitSlots !== older?.limitSlots)
+      this.context.rateLimits.update(snapshot.limitSlots, this.clock.nowMs());
     this.context.router = compileRouter(snapshot, this.context.router, compileRulePolicy);
     this.context.connectionRoutes = compileConnectionRoutes(snapshot, this.context.connectionRoutes);
     // What the start left behind, before anybody waits: 3 MiB at 100 services, 55 at 5,000.

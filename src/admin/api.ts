@@ -11,6 +11,7 @@ export interface AdminApi {
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
   config(): ConfigView;
   clusters(): readonly ClusterView[];
+  rateLimits(): readonly RateLimitView[];
   /** Newest first. */
   traces(query: TraceQuery): TraceView;
   /** Decision records of one request, or the newest ones; plain data. */
@@ -63,6 +64,18 @@ export interface ClusterView {
   /** Retries refused because the budget was empty; null: the budget is off. */
   readonly retryBudgetExhausted: number | null;
   readonly endpoints: readonly EndpointView[];
+}
+
+export interface RateLimitView {
+  /** Where it stands, and its name: `routes/shop/0/per-user`. */
+  readonly id: string;
+  readonly requests: number;
+  readonly intervalMs: number;
+  readonly burst: number;
+  /** Whole tokens left; of a limit with keys, those of the bucket that keys without room share. */
+  readonly remaining: number;
+  /** Keys whose bucket is not full; null: it has none. */
+  readonly keys: number | null;
 }
 
 export interface GaugeView {

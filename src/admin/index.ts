@@ -7,6 +7,7 @@ export type {
   ConfigView,
   EndpointView,
   GaugeView,
+  RateLimitView,
   Readiness,
   TraceQuery,
   TraceView,

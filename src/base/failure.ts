@@ -145,6 +145,20 @@ export const FAILURE_KINDS = {
     retry: 'no',
     cure: 'circuitBreaker.maxRetries is reached for the whole node',
   },
+  'rate-limited': {
+    flag: 'RL',
+    status: 429,
+    origin: 'proxy',
+    retry: 'no',
+    cure: 'too many requests; come back when Retry-After says. The decision record names the limit',
+  },
+  'rate-limit-service': {
+    flag: 'RLSE',
+    status: 500,
+    origin: 'proxy',
+    retry: 'no',
+    cure: 'the rate limit service gave no answer, and failureModeDeny refuses then; see the detail',
+  },
   'request-timeout': {
     flag: 'UT',
     status: 504,

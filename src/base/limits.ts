@@ -119,6 +119,12 @@ export const LIMITS = {
   /** One bit each in the ledger's masks of waiting workers, less one for a successor beside the worker it replaces. */
   workers: 30,
   routes: 65_536,
+  /** Rate limits of all rules, services and listeners together: 64 bytes each. */
+  rateLimits: 4_096,
+  /** Those of them that count each key by itself: 256 KiB each, of memory that is there once it is used. */
+  rateLimitTables: 128,
+  /** Of an answer of a rate limit service; what it adds to heads could not be sent on if it were larger. */
+  rateLimitAnswerBytes: 64 * KIB,
 
   // TLS.
   /** Endpoints of one service of which one worker keeps a session; the one used longest ago goes. */

@@ -96,6 +96,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   NR: 'no route found',
   OM: 'overload manager',
   RL: 'rate limited',
+  RLSE: 'rate limit service error',
   SI: 'stream idle timeout',
   UC: 'upstream connection termination',
   UF: 'upstream connection failure',

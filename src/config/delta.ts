@@ -8,6 +8,7 @@
  */
 import { invariant } from '../base/index.ts';
 import { share } from './equal.ts';
+import type { RateLimitSlot } from './rate-limit-config.ts';
 import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
 import type { EndpointConfig, ServiceConfig } from './service-config.ts';
 import type { ListenerConfig, NodeSettings, Snapshot } from './snapshot.ts';
@@ -22,6 +23,7 @@ export interface SnapshotDelta {
   readonly tlsRoutes: ListDelta<TlsRouteConfig>;
   readonly tcpRoutes: ListDelta<TcpRouteConfig>;
   readonly services: ListDelta<ServiceConfig>;
+  readonly limitSlots: ListDelta<RateLimitSlot>;
 }
 
 export interface ListDelta<T> {
@@ -40,6 +42,7 @@ export const EMPTY_SNAPSHOT: Omit<Snapshot, 'node'> & { node: null } = {
   tlsRoutes: [],
   tcpRoutes: [],
   services: [],
+  limitSlots: [],
 };
 
 /** The newer snapshot. `older` is the one that the delta is from; null stands for the empty one. */
@@ -59,6 +62,7 @@ export function applyDelta(older: Snapshot | null, delta: SnapshotDelta): Snapsh
     tlsRoutes: applyList(base.tlsRoutes, delta.tlsRoutes, share),
     tcpRoutes: applyList(base.tcpRoutes, delta.tcpRoutes, share),
     services: applyList(base.services, delta.services, shareService),
+    limitSlots: applyList(base.limitSlots, delta.limitSlots, share),
   };
 }
 

@@ -18,6 +18,7 @@ export function diffSnapshots(older: Snapshot | null, newer: Snapshot): Snapshot
     tlsRoutes: diffList(older?.tlsRoutes ?? [], newer.tlsRoutes),
     tcpRoutes: diffList(older?.tcpRoutes ?? [], newer.tcpRoutes),
     services: diffList(older?.services ?? [], newer.services),
+    limitSlots: diffList(older?.limitSlots ?? [], newer.limitSlots),
   };
 }
 

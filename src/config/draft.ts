@@ -3,6 +3,7 @@
  * and no ledger slots. Sources (a file, Kubernetes) make drafts; the supervisor gives the slots, which
  * stay with their key for as long as the key is configured, so that a reload moves no count.
  */
+import { type RateLimitConfig, type RateLimitSlot, rateLimitKey } from './rate-limit-config.ts';
 import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
 import type { EndpointConfig, ServiceConfig } from './service-config.ts';
 import type { ListenerConfig, NodeSettings, Snapshot } from './snapshot.ts';
@@ -36,8 +37,11 @@ export interface SecretFiles {
   readonly bundles: readonly { readonly name: string; readonly caFile: string }[];
 }
 
+/** What has slots in the ledger; `limit-table`: the keys of a rate limit. */
+export type SlotKind = 'service' | 'endpoint' | 'limit' | 'limit-table';
+
 /** The slot of a key: always the same one while the key is configured. Throws when the table is full. */
-export type SlotOf = (kind: 'service' | 'endpoint', key: string) => number;
+export type SlotOf = (kind: SlotKind, key: string) => number;
 
 /** A snapshot, and the draft that it was built from. */
 export interface Built {
@@ -68,7 +72,36 @@ export function buildSnapshot(
     tlsRoutes: draft.tlsRoutes,
     tcpRoutes: draft.tcpRoutes,
     services: sameList(inForce?.snapshot.services, services),
+    limitSlots: sameList(inForce?.snapshot.limitSlots, limitSlots(draft, slotOf, inForce)),
   };
+}
+
+function limitSlots(draft: ConfigDraft, slotOf: SlotOf, inForce: Built | null): RateLimitSlot[] {
+  const known = new Map(inForce?.snapshot.limitSlots.map((limit) => [limit.name, limit]));
+  const slots = new Map<string, RateLimitSlot>();
+  for (const limit of rateLimitsOf(draft)) {
+    const name = rateLimitKey(limit);
+    slots.set(name, slots.get(name) ?? known.get(name) ?? limitSlot(name, limit, slotOf));
+  }
+  return [...slots.values()];
+}
+
+function limitSlot(
+  name: string,
+  { id, requests, intervalMs, burst, per }: RateLimitConfig,
+  slotOf: SlotOf,
+): RateLimitSlot {
+  const slot = slotOf('limit', name);
+  const table = per === null ? -1 : slotOf('limit-table', name);
+  return { name, id, slot, table, requests, intervalMs, burst };
+}
+
+function rateLimitsOf({ listeners, routes, services }: ConfigDraft): RateLimitConfig[] {
+  const limits: RateLimitConfig[] = [];
+  for (const { rateLimits } of listeners) limits.push(...rateLimits);
+  for (const { rules } of routes) for (const { rateLimits } of rules) limits.push(...rateLimits);
+  for (const { rateLimits } of services) limits.push(...rateLimits);
+  return limits;
 }
 
 /** `older` itself where it has the same members, so that nobody has to compare them again. */
@@ -101,26 +134,35 @@ export function endpointSlotKey(
 }
 
 export interface RemovedSlot {
-  readonly kind: 'service' | 'endpoint';
+  readonly kind: Exclude<SlotKind, 'limit-table'>;
   readonly key: string;
   readonly slot: number;
 }
 
 /** What `older` has a slot for and `newer` has not: to be freed once every worker runs `newer`. */
 export function removedSlots(older: Snapshot, newer: Snapshot): RemovedSlot[] {
-  if (older.services === newer.services) return [];
+  const removed = removedLimits(older, newer);
+  if (older.services === newer.services) return removed;
   // Names are unique, so no key of a service that is in both can be one of another service.
   const before = new Set(older.services);
   const after = new Set(newer.services);
   const kept = new Set<string>();
   for (const service of after)
     if (!before.has(service)) for (const { kind, key } of slotsOf(service)) kept.add(kind + key);
-  const removed: RemovedSlot[] = [];
   for (const service of before) {
     if (after.has(service)) continue;
     for (const slot of slotsOf(service)) if (!kept.has(slot.kind + slot.key)) removed.push(slot);
   }
   return removed;
+}
+
+/** With a limit its table goes too. */
+function removedLimits(older: Snapshot, newer: Snapshot): RemovedSlot[] {
+  if (older.limitSlots === newer.limitSlots) return [];
+  const kept = new Set(newer.limitSlots.map(({ name }) => name));
+  return older.limitSlots
+    .filter(({ name }) => !kept.has(name))
+    .map(({ name, slot }) => ({ kind: 'limit', key: name, slot }));
 }
 
 function* slotsOf(service: ServiceConfig): Generator<RemovedSlot> {

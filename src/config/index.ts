@@ -15,9 +15,12 @@ export {
   removedSlots,
   type SecretFiles,
   type ServiceDraft,
+  type SlotKind,
   type SlotOf,
   serviceSlotKey,
 } from './draft.ts';
+export type * from './rate-limit-config.ts';
+export { rateLimitKey } from './rate-limit-config.ts';
 export { renderConfig } from './render.ts';
 export type * from './route-config.ts';
 export * from './secrets.ts';

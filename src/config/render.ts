@@ -7,6 +7,7 @@ import { formatDuration } from '../base/index.ts';
 import { grpcMatchOf } from './grpc-path.ts';
 import { balancing, endpoint } from './render-balancer.ts';
 import { address, given, type Rendered, same } from './render-parts.ts';
+import { renderGlobalRateLimit, renderRateLimits } from './render-rate-limit.ts';
 import type {
   FaultConfig,
   FilterConfig,
@@ -76,6 +77,7 @@ function listener(config: ListenerConfig): Rendered {
       maxRequestBytes: config.maxRequestBytes,
       maxConnections: config.maxConnections,
     },
+    ...renderRateLimits(config.rateLimits),
   };
 }
 
@@ -117,6 +119,8 @@ function rule(config: RuleConfig): Rendered {
     retry: retry(config.retry),
     ...given('hedging', config.hedging, hedging),
     ...given('fault', config.fault, fault),
+    ...renderRateLimits(config.rateLimits),
+    ...given('globalRateLimit', config.globalRateLimit, renderGlobalRateLimit),
   };
 }
 
@@ -289,6 +293,7 @@ function service(config: ServiceConfig): Rendered {
     ...given('tls', config.tls, upstreamTls),
     ...given('proxyProtocol', config.proxyProtocol, same),
     panicThreshold: config.panicThreshold,
+    ...renderRateLimits(config.rateLimits),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Routes of the snapshot: which requests and connections go where, and what is done to them on the way. */
+import type { GlobalRateLimitConfig, RateLimitConfig } from './rate-limit-config.ts';
 
 export interface RouteConfig {
   readonly name: string;
@@ -25,6 +26,8 @@ export interface RuleConfig {
   readonly hedging: HedgingConfig | null;
   /** Null: nothing is done to its requests. */
   readonly fault: FaultConfig | null;
+  readonly rateLimits: readonly RateLimitConfig[];
+  readonly globalRateLimit: GlobalRateLimitConfig | null;
 }
 
 /** When a second attempt begins beside one that is slow. */

@@ -1,4 +1,5 @@
 /** Services of the snapshot: where requests go, how one endpoint is chosen, and what its requests may take. */
+import type { RateLimitConfig } from './rate-limit-config.ts';
 import type { UpstreamTls } from './secrets.ts';
 
 /**
@@ -36,6 +37,7 @@ export interface ServiceConfig {
   readonly proxyProtocol: 'v1' | 'v2' | null;
   /** Healthy share below which health and ejections are ignored, 0 to 100 (Envoy 50, Istio 0). */
   readonly panicThreshold: number;
+  readonly rateLimits: readonly RateLimitConfig[];
 }
 
 export type LoadBalancerPolicy =

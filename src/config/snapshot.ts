@@ -4,6 +4,7 @@
  * workers by structured clone) and never changes: a new configuration is a new snapshot with a higher
  * version, sent as a delta. It holds names of certificates and keys, never their content.
  */
+import type { RateLimitConfig, RateLimitSlot } from './rate-limit-config.ts';
 import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
 import type { ListenerTls } from './secrets.ts';
 import type { Locality, ServiceConfig } from './service-config.ts';
@@ -18,6 +19,8 @@ export interface Snapshot {
   readonly tlsRoutes: readonly TlsRouteConfig[];
   readonly tcpRoutes: readonly TcpRouteConfig[];
   readonly services: readonly ServiceConfig[];
+  /** Where the buckets of all rate limits lie. */
+  readonly limitSlots: readonly RateLimitSlot[];
 }
 
 /** What concerns the whole process. */
@@ -107,4 +110,5 @@ export interface ListenerConfig {
   /** Largest request body; 0: no bound (bodies stream, so none is needed for memory). */
   readonly maxRequestBytes: number;
   readonly maxConnections: number;
+  readonly rateLimits: readonly RateLimitConfig[];
 }

@@ -29,5 +29,8 @@ export {
   type OutlierOutcome,
   type OutlierPolicy,
 } from './outlier-policy.ts';
+export type { RateLimitAdmin } from './rate-limit-admin.ts';
+export type { RateLimitBucket, RateLimitBuckets } from './rate-limits.ts';
 export type { SlotUsage } from './slots.ts';
+export { type BucketShape, bucketShape } from './token-bucket.ts';
 export { attachLedger, type WorkerLedger } from './worker.ts';

@@ -1,6 +1,6 @@
 // Where every cell of the ledger lies in its one SharedArrayBuffer, in 32-bit words.
 //
-// Three regions: service blocks, endpoint blocks, and one block per worker. A gauge that every
+// Four regions: service blocks, endpoint blocks, one block per worker, and the buckets of rate limits. A gauge that every
 // worker writes has a 64-byte line of its own (8.8 ns per operation against 33-42 ns when two hot
 // cells share a line). What one worker alone writes lies in that worker's block, so that no line is
 // shared between two writers by accident. Blocks are sized for the limits at start; pages that no
@@ -17,6 +17,10 @@ export interface LedgerShape {
   readonly maxServices: number;
   /** Endpoint slots of all services together, including those that drain after a removal. */
   readonly maxEndpoints: number;
+  /** Slots of rate limits, including those that drain after a removal. Default: none. */
+  readonly maxLimits?: number;
+  /** Tables of rate limits that count each key by itself. Default: none. */
+  readonly maxLimitTables?: number;
 }
 
 /** The structured-cloneable handle that a worker receives in its workerData. */
@@ -89,11 +93,21 @@ const DOORBELL = LINE;
 const WORKER_HEAD = 2 * LINE;
 const REQUEST_WORDS = 2 * BUCKETS;
 
+/** A group of a table of buckets: their words, 64 bits each, what else their keys are told by, and a lock. */
+export const GROUP_BUCKETS = 10;
+export const GROUP_TAGS = 2 * GROUP_BUCKETS;
+export const GROUP_LOCK = 3 * GROUP_BUCKETS;
+const GROUP_WORDS = 2 * LINE;
+/** A power of two; 20,480 buckets; two thirds of them find keys before one finds no room (measured: 15,600 to 17,200 keys). */
+export const TABLE_GROUPS = 2_048;
+
 /** Offsets of a ledger of a given shape. */
 export class Layout {
   readonly workers: number;
   readonly maxServices: number;
   readonly maxEndpoints: number;
+  readonly maxLimits: number;
+  readonly maxLimitTables: number;
   readonly words: number;
   readonly wantedWords: number;
   readonly #endpoints: number;
@@ -102,6 +116,8 @@ export class Layout {
   readonly #ownActive: number;
   readonly #wanted: number;
   readonly #requests: number;
+  readonly #limits: number;
+  readonly #limitTables: number;
 
   constructor(shape: LedgerShape) {
     this.workers = shape.workers;
@@ -114,7 +130,11 @@ export class Layout {
     this.#wanted = this.#ownActive + wholeLines(shape.maxEndpoints);
     this.#requests = this.#wanted + wholeLines(this.wantedWords);
     this.#workerWords = this.#requests + REQUEST_WORDS * shape.maxServices;
-    this.words = this.#workers + this.#workerWords * shape.workers;
+    this.#limits = this.#workers + this.#workerWords * shape.workers;
+    this.maxLimits = shape.maxLimits ?? 0;
+    this.maxLimitTables = shape.maxLimitTables ?? 0;
+    this.#limitTables = this.#limits + LINE * (1 + this.maxLimits);
+    this.words = this.#limitTables + TABLE_GROUPS * GROUP_WORDS * this.maxLimitTables;
   }
 
   gauge(service: number, gauge: number): number {
@@ -159,6 +179,29 @@ export class Layout {
 
   requests(worker: number, service: number): number {
     return this.worker(worker) + this.#requests + REQUEST_WORDS * service;
+  }
+
+  /** Two words that the keys of rate limits are hashed with. */
+  get limitSecret(): number {
+    return this.#limits;
+  }
+
+  /** The bucket of a limit: 64 bits. */
+  limit(limit: number): number {
+    return this.#limits + LINE * (1 + limit);
+  }
+
+  limitGroup(table: number, group: number): number {
+    return this.#limitTables + (TABLE_GROUPS * table + group) * GROUP_WORDS;
+  }
+
+  /** Makes every bucket of a slot full; only while no worker uses it. */
+  clearLimit(memory: Memory, limit: number): void {
+    memory.fill(0, this.limit(limit), this.limit(limit) + LINE);
+  }
+
+  clearLimitTable(memory: Memory, table: number): void {
+    memory.fill(0, this.limitGroup(table, 0), this.limitGroup(table, TABLE_GROUPS));
   }
 
   /** Zeroes everything shared that a service slot holds; only while no worker uses it. */

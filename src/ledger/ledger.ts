@@ -26,6 +26,7 @@ import {
   WAITING,
 } from './layout.ts';
 import { countOf, giveBackOwned, isBusyCell, ownedCount, recountFrozen } from './owned.ts';
+import { RateLimitAdmin } from './rate-limit-admin.ts';
 import { SlotTable, type SlotUsage } from './slots.ts';
 import { grantAgain } from './waiting.ts';
 
@@ -43,6 +44,7 @@ export class Ledger {
   /** The handle for workerData. */
   readonly buffers: LedgerBuffers;
   readonly endpoints: EndpointAdmin;
+  readonly rateLimits: RateLimitAdmin;
   readonly #memory: Memory;
   readonly #layout: Layout;
   readonly #services: SlotTable;
@@ -53,8 +55,9 @@ export class Ledger {
     checkShape(shape);
     const layout = new Layout(shape);
     const { workers, maxServices, maxEndpoints } = shape;
+    const { maxLimits, maxLimitTables } = layout;
     const memory = new SharedArrayBuffer(layout.words * Int32Array.BYTES_PER_ELEMENT);
-    this.buffers = { workers, maxServices, maxEndpoints, memory };
+    this.buffers = { workers, maxServices, maxEndpoints, maxLimits, maxLimitTables, memory };
     this.#memory = new Int32Array(memory);
     this.#layout = layout;
     const oldestVersion = (): number => this.#oldestVersion();
@@ -66,6 +69,7 @@ export class Ledger {
       clear: (slot) => layout.clearService(this.#memory, slot),
     });
     this.endpoints = new EndpointAdmin(this.#memory, layout, oldestVersion, clock);
+    this.rateLimits = new RateLimitAdmin(this.#memory, layout, oldestVersion);
   }
 
   /**
@@ -143,6 +147,7 @@ export class Ledger {
       this.#wakeAfter(worker, service);
     }
     this.#doubtful.push(...this.endpoints.giveBack(worker, nowMs, () => this.#live()));
+    this.rateLimits.giveBack(worker);
     memory.fill(0, this.#layout.wanted(worker), this.#layout.wanted(worker) + this.#layout.wantedWords);
     return this.settle();
   }

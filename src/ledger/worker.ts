@@ -11,6 +11,7 @@ import { EndpointTable } from './endpoints.ts';
 import { ServiceGauges } from './gauges.ts';
 import { HedgeCredit } from './hedging.ts';
 import { ACKNOWLEDGED, HEARTBEAT, Layout, type LedgerBuffers, type Memory } from './layout.ts';
+import { RateLimitBuckets } from './rate-limits.ts';
 
 export class WorkerLedger {
   readonly worker: number;
@@ -19,6 +20,7 @@ export class WorkerLedger {
   readonly budgets: RetryBudgets;
   readonly hedges: HedgeCredit;
   readonly endpoints: EndpointTable;
+  readonly rateLimits: RateLimitBuckets;
   readonly #memory: Memory;
   readonly #head: number;
   readonly #clock: Clock;
@@ -33,6 +35,7 @@ export class WorkerLedger {
     this.budgets = new RetryBudgets(memory, layout, worker);
     this.hedges = new HedgeCredit(memory, layout);
     this.endpoints = new EndpointTable(memory, layout, worker);
+    this.rateLimits = new RateLimitBuckets(memory, layout, worker);
     this.#memory = memory;
     this.#head = layout.worker(worker);
     this.#clock = clock;

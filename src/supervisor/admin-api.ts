@@ -8,7 +8,7 @@ import type { Logger } from './logger.ts';
 import { profileThisThread } from './profile.ts';
 import type { Publisher } from './publisher.ts';
 import type { TelemetryHub } from './telemetry.ts';
-import { clusterViews, type ViewSources } from './views.ts';
+import { clusterViews, rateLimitViews, type ViewSources } from './views.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import type { WorkerSlot } from './worker-slot.ts';
 
@@ -37,6 +37,7 @@ export function createAdminApi(parts: AdminParts): AdminApi {
       config: publisher.inForce === null ? null : renderConfig(publisher.inForce),
     }),
     clusters: () => clusterViews(publisher.inForce, parts.views),
+    rateLimits: () => rateLimitViews(publisher.inForce, parts.views),
     traces: (query) => {
       const traces = telemetry.traces.find(query);
       return { traces, text: () => tracesAsText(traces) };

@@ -53,12 +53,15 @@ export function addSupervisorMetrics(prometheus: PrometheusExporter, sources: Me
     () => secrets.faults.filter(({ severity }) => severity === 'error').length,
   );
   prometheus.add('gauge', 'outboard_ledger_slots', 'Slots of the ledger by table and state.', () =>
-    [['services', ledger.serviceUsage()] as const, ['endpoints', ledger.endpoints.usage()] as const].flatMap(
-      ([table, { used, draining, capacity }]) => [
-        { value: used, labels: { table, state: 'used' } },
-        { value: draining, labels: { table, state: 'draining' } },
-        { value: capacity - used - draining, labels: { table, state: 'free' } },
-      ],
-    ),
+    [
+      ['services', ledger.serviceUsage()] as const,
+      ['endpoints', ledger.endpoints.usage()] as const,
+      ['rate_limits', ledger.rateLimits.usage()] as const,
+      ['rate_limit_tables', ledger.rateLimits.tableUsage()] as const,
+    ].flatMap(([table, { used, draining, capacity }]) => [
+      { value: used, labels: { table, state: 'used' } },
+      { value: draining, labels: { table, state: 'draining' } },
+      { value: capacity - used - draining, labels: { table, state: 'free' } },
+    ]),
   );
 }

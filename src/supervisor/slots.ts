@@ -5,7 +5,7 @@
  */
 import {
   endpointSlotKey,
-  type RemovedSlot,
+  type SlotKind,
   type SlotOf,
   type Snapshot,
   serviceSlotKey,
@@ -15,7 +15,7 @@ import type { Ledger } from '../ledger/index.ts';
 export class SlotKeeper {
   private readonly ledger: Ledger;
   /** Asked for since the last `begin`. */
-  private asked: { kind: 'service' | 'endpoint'; key: string }[] = [];
+  private asked: { kind: SlotKind; key: string }[] = [];
 
   constructor(ledger: Ledger) {
     this.ledger = ledger;
@@ -26,6 +26,8 @@ export class SlotKeeper {
     return (kind, key) => {
       this.asked.push({ kind, key });
       if (kind === 'service') return this.ledger.allocateService(key);
+      if (kind === 'limit') return this.ledger.rateLimits.allocate(key);
+      if (kind === 'limit-table') return this.ledger.rateLimits.allocateTable(key);
       return this.ledger.endpoints.allocate(this.serviceSlot(key), key);
     };
   }
@@ -37,6 +39,7 @@ export class SlotKeeper {
       kept.add(serviceSlotKey(service.name));
       for (const endpoint of service.endpoints) kept.add(endpointSlotKey(service.name, endpoint));
     }
+    for (const { name } of inForce?.limitSlots ?? []) kept.add(name);
     this.free(
       this.asked.filter(({ key }) => !kept.has(key)),
       inForce?.version ?? 0,
@@ -44,12 +47,13 @@ export class SlotKeeper {
   }
 
   /** `version` is the first one without them. */
-  free(removed: readonly Pick<RemovedSlot, 'kind' | 'key'>[], version: number): void {
+  free(removed: readonly { readonly kind: SlotKind; readonly key: string }[], version: number): void {
     for (const { kind, key } of removed) {
       if (kind === 'endpoint') this.ledger.endpoints.free(this.serviceSlot(key), key, version);
     }
     for (const { kind, key } of removed) {
       if (kind === 'service') this.ledger.freeService(key, version);
+      else if (kind === 'limit') this.ledger.rateLimits.free(key, version);
     }
   }
 

@@ -15,7 +15,7 @@ import {
   TraceStore,
 } from '../controlplane/export/index.ts';
 import { attachMetricCells, createMetricCells, type MetricCellBuffers } from '../ledger/index.ts';
-import { listenerOwner, METRIC_CELLS_CAPACITY, type RecordBatch } from '../telemetry/index.ts';
+import { limitOwner, listenerOwner, METRIC_CELLS_CAPACITY, type RecordBatch } from '../telemetry/index.ts';
 import type { Logger } from './logger.ts';
 
 export interface TelemetryOptions {
@@ -86,6 +86,7 @@ export class TelemetryHub {
   configure(snapshot: Snapshot): void {
     this.prometheus.setOwners([
       ...snapshot.services.map(({ name }) => name),
+      ...snapshot.limitSlots.map(({ id }) => limitOwner(id)),
       ...snapshot.listeners.map(({ name, host, port }) => listenerOwner(name, `${host}_${port}`)),
     ]);
     this.configureOtlp(snapshot.node.tracing);

@@ -1,10 +1,10 @@
 /** What the ledger and the health checks say of every service, for `/clusters` and for `/metrics`. */
-import type { ClusterView, EndpointView, GaugeView } from '../admin/index.ts';
+import type { ClusterView, EndpointView, GaugeView, RateLimitView } from '../admin/index.ts';
 import type { Clock } from '../base/index.ts';
 import type { EndpointConfig, ServiceConfig, Snapshot } from '../config/index.ts';
 import type { LimitedGauge, ServiceReading } from '../controlplane/export/index.ts';
 import type { HealthChecker } from '../controlplane/health/index.ts';
-import { GAUGE, type Ledger } from '../ledger/index.ts';
+import { bucketShape, GAUGE, type Ledger } from '../ledger/index.ts';
 
 export interface ViewSources {
   readonly ledger: Ledger;
@@ -14,6 +14,15 @@ export interface ViewSources {
 
 export function clusterViews(snapshot: Snapshot | null, sources: ViewSources): ClusterView[] {
   return (snapshot?.services ?? []).map((service) => clusterView(service, sources));
+}
+
+export function rateLimitViews(snapshot: Snapshot | null, { ledger, clock }: ViewSources): RateLimitView[] {
+  const nowMs = clock.nowMs();
+  return (snapshot?.limitSlots ?? []).map(({ id, slot, table, requests, intervalMs, burst }) => {
+    const shape = bucketShape(requests, intervalMs, burst);
+    const { remaining, keys } = ledger.rateLimits.read(slot, table, shape, nowMs);
+    return { id, requests, intervalMs, burst, remaining, keys: keys < 0 ? null : keys };
+  });
 }
 
 export function serviceReadings(snapshot: Snapshot | null, { ledger, clock }: ViewSources): ServiceReading[] {

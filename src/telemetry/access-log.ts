@@ -12,8 +12,8 @@
  */
 import { close, constants, fstatSync, open, openSync, write } from 'node:fs';
 import { LIMITS } from '../base/index.ts';
+import type { CounterBlock } from './counter-block.ts';
 import { WORKER_COUNTER } from './families.ts';
-import type { CounterBlock } from './metrics.ts';
 
 export interface AccessLogOptions {
   /** A file, or `stdout`. */

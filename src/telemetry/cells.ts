@@ -21,6 +21,7 @@ export class CellBlocks {
     service: [],
     listener: [],
     worker: [],
+    limit: [],
   };
   private next = FIRST;
   private used = 0;

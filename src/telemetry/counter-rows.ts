@@ -1,5 +1,5 @@
 /**
- * The counters of a service, a listener and a worker: key in the code, name on `/metrics`, meaning, and labels
+ * The counters of a service, a listener, a worker and a rate limit: key in the code, name on `/metrics`, meaning, and labels
  * where several cells share a name. A counter's place in its table is its place in a block of cells.
  */
 
@@ -55,6 +55,18 @@ export const SERVICE_ROWS = [
     'upstreamRqHedgeOverflow',
     'upstream_rq_hedge_overflow',
     'Hedges not made because hedging.maxExtraPercent was used up.',
+  ],
+  ['ratelimitOk', 'ratelimit_ok', 'Requests that the rate limit service let through.'],
+  [
+    'ratelimitOverLimit',
+    'ratelimit_over_limit',
+    'Requests that the rate limit service found to be over a limit.',
+  ],
+  ['ratelimitError', 'ratelimit_error', 'Requests about which the rate limit service gave no answer.'],
+  [
+    'ratelimitFailureModeAllowed',
+    'ratelimit_failure_mode_allowed',
+    'Of those without its answer, those that were let through.',
   ],
   [
     'retryOrShadowAbandoned',
@@ -320,5 +332,17 @@ export const WORKER_ROWS = [
     'requestIdsReplaced',
     'outboard_request_ids_replaced_total',
     'x-request-id values that were replaced because they were too long or not printable.',
+  ],
+] as const satisfies readonly Row<string>[];
+
+export const LIMIT_ROWS = [
+  ['enabled', 'envoy_http_local_rate_limit_enabled', 'Requests that met the limit.'],
+  ['ok', 'envoy_http_local_rate_limit_ok', 'Of these, those for which it had a token.'],
+  ['rateLimited', 'envoy_http_local_rate_limit_rate_limited', 'Of these, those for which it had none.'],
+  ['enforced', 'envoy_http_local_rate_limit_enforced', 'Of those without a token, those that were refused.'],
+  [
+    'overflow',
+    'outboard_rate_limit_overflow_total',
+    'Requests whose key found no room in the table, so that the bucket that such keys share decided.',
   ],
 ] as const satisfies readonly Row<string>[];

@@ -3,8 +3,9 @@
  * counted here and nowhere else; pools, listeners and the outlier detector count what no record tells
  * (connections, handshakes, ejections). Envoy counts a request when it starts, Outboard when it ends.
  */
+
+import type { CounterBlock } from './counter-block.ts';
 import { COUNTER, FAILURE_CELL, LISTENER_COUNTER } from './families.ts';
-import type { CounterBlock } from './metrics.ts';
 import { type AttemptRecord, HEDGE, type RequestRecord } from './record.ts';
 import { isServerError } from './server-error.ts';
 
@@ -27,6 +28,12 @@ export function countUpstream(counters: CounterBlock, record: RequestRecord): vo
 /** Counts a copy of a request at the service that got it. */
 export function countMirrored(counters: CounterBlock, attempt: AttemptRecord): void {
   counters.add(COUNTER.upstreamRqShadow, 1);
+  countAttempt(counters, attempt, 0);
+  if (attempt.status > 0) countStatus(counters, attempt.status);
+}
+
+/** Counts a question of our own to a service. */
+export function countCall(counters: CounterBlock, attempt: AttemptRecord): void {
   countAttempt(counters, attempt, 0);
   if (attempt.status > 0) countStatus(counters, attempt.status);
 }

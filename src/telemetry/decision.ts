@@ -14,9 +14,19 @@ import { isServerError } from './server-error.ts';
  * `refused`: this proxy answered without an endpoint (breaker, no route, bad request).
  * `failed`: an endpoint or the client failed, or a timeout passed. `upstream-error`: an endpoint answered 5xx,
  * or a gRPC call with an error of the server's, and that answer was passed on. `recovered`: a retry succeeded.
+ * `failed-open`: a rate limit service gave no answer, and it passed.
+ * `shadowed`: a limit that is not enforced would have refused it.
  * `hedged`: of attempts side by side the first answered. `delayed`: it was held up on purpose, and all went well.
  */
-export type Verdict = 'refused' | 'failed' | 'upstream-error' | 'recovered' | 'hedged' | 'delayed';
+export type Verdict =
+  | 'refused'
+  | 'failed'
+  | 'upstream-error'
+  | 'recovered'
+  | 'hedged'
+  | 'shadowed'
+  | 'failed-open'
+  | 'delayed';
 
 export interface Decision {
   readonly requestId: string;
@@ -45,6 +55,10 @@ export interface Decision {
   readonly limit: string;
   readonly limitValue: number;
   readonly observedValue: number;
+  /** Rate limit that would have refused the request if it were enforced; empty: none. */
+  readonly shadowedBy: string;
+  /** Why a rate limit service had no say in it; empty: not so. */
+  readonly failedOpen: string;
   /** Why no further attempt was made; empty: none was wanted. */
   readonly retryRefused: RetryRefusal;
   /** Services that got a copy of the request. */
@@ -92,6 +106,8 @@ export function needsDecision(record: RequestRecord): boolean {
     record.retryRefused !== '' ||
     isSlowed(record) ||
     isRefusedPreflight(record) ||
+    record.shadowedBy !== '' ||
+    record.failedOpen !== '' ||
     isServerError(record.status, record.grpcStatus)
   );
 }
@@ -117,6 +133,8 @@ export function decisionOf(record: RequestRecord): Decision {
     limit: record.limit,
     limitValue: record.limitValue,
     observedValue: record.observedValue,
+    shadowedBy: record.shadowedBy,
+    failedOpen: clip(record.failedOpen),
     retryRefused: record.retryRefused,
     mirrors: record.mirrors === '' ? [] : record.mirrors.split(','),
     durationMs: round(record.endMs - record.startMs),
@@ -135,9 +153,10 @@ function verdictOf(record: RequestRecord): Verdict {
   if (isServerError(record.status, record.grpcStatus))
     return record.attempts.length === 0 ? 'refused' : 'upstream-error';
   if (record.attempts.some(({ outrun }) => outrun)) return 'hedged';
-  return record.attempts.length > 1 || record.retryRefused !== '' || !isSlowed(record)
-    ? 'recovered'
-    : 'delayed';
+  if (record.attempts.length > 1 || record.retryRefused !== '') return 'recovered';
+  if (record.failedOpen !== '') return 'failed-open';
+  if (isSlowed(record)) return 'delayed';
+  return record.shadowedBy === '' ? 'recovered' : 'shadowed';
 }
 
 function isSlowed({ injectedDelayMs, responseKbps }: RequestRecord): boolean {

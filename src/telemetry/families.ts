@@ -1,16 +1,24 @@
 /**
  * What the metric cells of a worker mean. Cells come in blocks, one block per label set, and a block is laid
- * out by one of five tables: `request` and `connection` (Istio's metrics of requests and of TCP connections: one
- * block per distinct label set), `service` (Envoy's cluster counters), `listener` and `worker`. A worker writes
+ * out by one of six tables: `request` and `connection` (Istio's metrics of requests and of TCP connections: one
+ * block per distinct label set), `service` (Envoy's cluster counters), `listener`, `worker` and `limit` (Envoy's counters of a local
+ * rate limit). A worker writes
  * cells by offset and tells the supervisor once which labels a block has; the supervisor reads the same tables to
  * render them. Names and meanings are Envoy's and Istio's, so that their dashboards and alerts work; what they
  * don't have starts with `outboard_`.
  */
 import { FAILURE_KINDS, type FailureKind, LIMITS } from '../base/index.ts';
-import { CONNECTION_ROWS, LISTENER_ROWS, type Row, SERVICE_ROWS, WORKER_ROWS } from './counter-rows.ts';
+import {
+  CONNECTION_ROWS,
+  LIMIT_ROWS,
+  LISTENER_ROWS,
+  type Row,
+  SERVICE_ROWS,
+  WORKER_ROWS,
+} from './counter-rows.ts';
 import { BUCKETS_MS_OR_BYTES, HISTOGRAM_CELLS } from './histogram.ts';
 
-export type BlockKind = 'request' | 'connection' | 'service' | 'listener' | 'worker';
+export type BlockKind = 'request' | 'connection' | 'service' | 'listener' | 'worker' | 'limit';
 
 export interface CellFamily {
   readonly name: string;
@@ -29,6 +37,8 @@ export const COUNTER = indexOf(SERVICE_ROWS);
 /** Cells of a `listener` block. Open connections are accepted less ended ones, so count both. */
 export const LISTENER_COUNTER = indexOf(LISTENER_ROWS);
 export const WORKER_COUNTER = indexOf(WORKER_ROWS);
+/** Cells of a `limit` block. */
+export const LIMIT_COUNTER = indexOf(LIMIT_ROWS);
 /** Cells of a `connection` block. */
 export const CONNECTION_COUNTER = indexOf(CONNECTION_ROWS);
 
@@ -53,6 +63,7 @@ export const BLOCK_CELLS: Readonly<Record<BlockKind, number>> = {
   service: SERVICE_ROWS.length,
   listener: LISTENER_ROWS.length + kinds.length,
   worker: WORKER_ROWS.length,
+  limit: LIMIT_ROWS.length,
 };
 
 /** Cells that `LIMITS.metricSeriesPerWorker` blocks can take: the capacity to make a worker's cells with. */
@@ -119,6 +130,7 @@ export const FAMILIES: Readonly<Record<BlockKind, readonly CellFamily[]>> = {
     })),
   ],
   worker: familiesOf(WORKER_ROWS, ''),
+  limit: familiesOf(LIMIT_ROWS, ''),
 };
 
 function indexOf<Key extends string>(rows: readonly Row<Key>[]): Readonly<Record<Key, number>> {

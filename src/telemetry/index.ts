@@ -5,7 +5,8 @@
 export { AccessLog, type AccessLogOptions } from './access-log.ts';
 export type { RecordBatch, SeriesAnnouncement, TelemetrySink } from './batch.ts';
 export type { ConnectionCounts } from './connection-series.ts';
-export { countMirrored } from './counting.ts';
+export type { CounterBlock } from './counter-block.ts';
+export { countCall, countMirrored } from './counting.ts';
 export { type AttemptDecision, type Decision, REFUSAL_CURES, type Verdict } from './decision.ts';
 export {
   BLOCK_CELLS,
@@ -16,14 +17,23 @@ export {
   FAILURE_CELL,
   FAMILIES,
   HISTOGRAM_BOUNDS,
+  LIMIT_COUNTER,
   LISTENER_COUNTER,
   METRIC_CELLS_CAPACITY,
   WORKER_COUNTER,
 } from './families.ts';
 export { HISTOGRAM_CELLS } from './histogram.ts';
 export { RandomIds } from './ids.ts';
-export { type CounterBlock, listenerOwner, type ServiceMetrics, WorkerMetrics } from './metrics.ts';
-export { AttemptRecord, HEDGE, RequestRecord, type RetryRefusal, upstreamServiceMs } from './record.ts';
+export { limitOwner } from './limit-series.ts';
+export { listenerOwner, type ServiceMetrics, WorkerMetrics } from './metrics.ts';
+export {
+  AttemptRecord,
+  HEDGE,
+  type RateLimitOutcome,
+  RequestRecord,
+  type RetryRefusal,
+  upstreamServiceMs,
+} from './record.ts';
 export { Recorder, type RecorderOptions } from './recorder.ts';
 export { ensureRequestId, isSaneRequestId } from './request-id.ts';
 export type { SpanAttributes, SpanRecord } from './span.ts';

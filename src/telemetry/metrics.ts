@@ -13,28 +13,10 @@ import type { WorkerCells } from '../ledger/index.ts';
 import type { SeriesAnnouncement } from './batch.ts';
 import { CellBlocks, DISCARD } from './cells.ts';
 import { ConnectionSeries } from './connection-series.ts';
+import { CounterBlock } from './counter-block.ts';
 import { type BlockKind, WORKER_COUNTER } from './families.ts';
+import { LimitSeries } from './limit-series.ts';
 import { istioLabelsOf, RequestSeries, type SeriesSource } from './request-series.ts';
-
-/** Counters that share one label set; `counter` is one of COUNTER, LISTENER_COUNTER or WORKER_COUNTER. */
-export class CounterBlock {
-  private readonly cells: WorkerCells;
-  /** @internal */ base: number;
-
-  constructor(cells: WorkerCells, base: number) {
-    this.cells = cells;
-    this.base = base;
-  }
-
-  /** About 5 ns. */
-  add(counter: number, n: number): void {
-    this.cells.add(this.base + counter, n);
-  }
-
-  read(counter: number): number {
-    return this.cells.read(this.base + counter);
-  }
-}
 
 /** A service: its counters, its request series and its connection series. */
 export class ServiceMetrics {
@@ -73,6 +55,7 @@ export class WorkerMetrics implements SeriesSource {
   readonly worker: CounterBlock;
   /** For requests that reached no service. */
   readonly unknown: ServiceMetrics;
+  readonly limits = new LimitSeries(this);
   private readonly blocks: CellBlocks;
   private readonly announce: (series: SeriesAnnouncement) => void;
   private readonly services = new Map<string, ServiceMetrics>();
@@ -167,6 +150,7 @@ export class WorkerMetrics implements SeriesSource {
       service.connections.release();
       this.releaseCounters('service', service.counters);
     }
+    this.limits.sweep(nowMs);
     for (const [name, entry] of this.listeners) {
       if (!isOver(entry, nowMs)) continue;
       this.listeners.delete(name);

@@ -54,6 +54,12 @@ export class RequestRecord {
   limit = '';
   limitValue = -1;
   observedValue = -1;
+  /** A rate limit that would have refused the request if it were enforced; empty: none. */
+  shadowedBy = '';
+  /** A rate limit service gave no answer, and the request passed all the same: which, and why; empty: not so. */
+  failedOpen = '';
+  /** What a rate limit service was asked for this request. */
+  rateLimitCall: { readonly attempt: AttemptRecord; readonly outcome: RateLimitOutcome } | null = null;
   /** Held up on purpose so long, in ms; 0: not. */
   injectedDelayMs = 0;
   /** Its answer was slowed down on purpose to so many KiB a second; 0: not. */
@@ -72,6 +78,9 @@ export class RequestRecord {
     this.startWallMs = startWallMs;
   }
 }
+
+/** What a rate limit service said, in Envoy's words for its span. */
+export type RateLimitOutcome = 'ok' | 'over_limit' | 'error';
 
 /** `AttemptRecord.retryReason` of one that began beside a slow attempt. */
 export const HEDGE = 'hedge';

@@ -53,7 +53,8 @@ export class Recorder {
   private log: AccessLog | null = null;
   private readonly ids: RandomIds;
   private tracing: TraceSettings;
-  private serviceName: string;
+  /** What this proxy calls itself where no service is meant. */
+  serviceName: string;
   private spans: SpanRecord[] = [];
   private decisions: Decision[] = [];
   private inFlight = 0;

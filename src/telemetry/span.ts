@@ -50,7 +50,8 @@ export function appendSpans(
   const toWallMs = record.startWallMs - record.startMs;
   const service = record.service === '' ? serviceName : record.service;
   spans.push(serverSpan(record, trace, service, toWallMs));
-  const { attempts } = record;
+  const { attempts, rateLimitCall } = record;
+  if (rateLimitCall !== null) spans.push(rateLimitSpan(rateLimitCall, trace, service, toWallMs));
   for (let i = 0; i < attempts.length; i++) {
     if (attempts[i].spanId !== '') spans.push(attemptSpan(record, trace, attempts[i], i, toWallMs));
   }
@@ -93,6 +94,7 @@ function serverSpan(
   if (record.responseKbps > 0) attributes['outboard.response_kbps'] = record.responseKbps;
   if (record.corsOrigin !== '') attributes['outboard.cors_origin'] = record.corsOrigin;
   if (record.mirrors !== '') attributes['outboard.mirrors'] = record.mirrors;
+  if (record.shadowedBy !== '') attributes['outboard.shadowed_by'] = record.shadowedBy;
   if (record.retryRefused !== '') attributes['outboard.retry_refused'] = record.retryRefused;
   if (record.limit !== '') {
     attributes['outboard.limit'] = record.limit;
@@ -180,6 +182,43 @@ function attemptSpan(
     attributes,
   };
 }
+
+/** The question to a rate limit service; `ratelimit_status` is Envoy's tag. */
+function rateLimitSpan(
+  { attempt, outcome }: NonNullable<RequestRecord['rateLimitCall']>,
+  trace: TraceContext,
+  service: string,
+  toWallMs: number,
+): SpanRecord {
+  const { failure } = attempt;
+  const attributes: SpanAttributes = {
+    'outboard.upstream_cluster': attempt.service,
+    ratelimit_status: outcome,
+    'outboard.response_flags': failure === null ? '-' : failure.flag,
+  };
+  const name = addCall(attributes, RATE_LIMIT_METHOD, attempt.grpcStatus);
+  const { address, port } = splitAuthority(attempt.endpoint);
+  if (address !== '') attributes['server.address'] = address;
+  if (port > 0) attributes['server.port'] = port;
+  if (failure !== null) attributes['error.type'] = failure.kind;
+  return {
+    traceId: trace.traceId,
+    spanId: attempt.spanId,
+    parentSpanId: trace.spanId,
+    parentIsRemote: false,
+    traceState: trace.traceState,
+    name,
+    kind: 'client',
+    service,
+    startMs: toWallMs + attempt.startMs,
+    endMs: toWallMs + attempt.endMs,
+    isError: failure !== null,
+    errorText: failure === null ? '' : errorText(failure.kind, failure.detail),
+    attributes,
+  };
+}
+
+const RATE_LIMIT_METHOD = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit';
 
 /** `/package.Service/Method`, and nothing else. */
 const CALL = /^\/([^/?]+)\/([^/?]+)$/;

@@ -131,6 +131,14 @@ test('/cpu-profile asks one worker, or the supervisor, for bounded seconds', asy
   assert.equal((await post('/cpu-profile?worker=0&seconds=61')).status, 400);
 });
 
+test('/rate-limits shows what is left of each limit, or of one', async (t) => {
+  const admin = await withAdmin(t);
+  const ids = async (path: string): Promise<string[]> =>
+    (JSON.parse((await admin.get(path)).body) as { id: string }[]).map(({ id }) => id);
+  assert.deepEqual(await ids('/rate-limits'), ['routes/cart/0/all', 'services/cart/per-user']);
+  assert.deepEqual(await ids('/rate-limits?limit=services/cart/per-user'), ['services/cart/per-user']);
+});
+
 test('/ lists every endpoint', async (t) => {
   const admin = await withAdmin(t);
   const { body } = await admin.get('/');
@@ -140,6 +148,7 @@ test('/ lists every endpoint', async (t) => {
     '/metrics',
     '/config',
     '/clusters',
+    '/rate-limits',
     '/traces',
     '/decisions',
     '/drain',

@@ -112,6 +112,10 @@ function plainApi(calls: string[]): AdminApi {
         ],
       },
     ],
+    rateLimits: () => [
+      { id: 'routes/cart/0/all', requests: 5, intervalMs: 1_000, burst: 5, remaining: 2, keys: null },
+      { id: 'services/cart/per-user', requests: 1, intervalMs: 1_000, burst: 1, remaining: 1, keys: 7 },
+    ],
     traces: ({ traceId }) => {
       const traces = traceId === null || traceId === 'abc' ? [{ traceId: 'abc' }] : [];
       return { traces, text: () => 'abc\n  web' };

@@ -47,6 +47,7 @@ export function service(
     sessionPersistence: null,
     proxyProtocol: null,
     panicThreshold,
+    rateLimits: [],
   };
 }
 

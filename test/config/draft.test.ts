@@ -88,6 +88,7 @@ test('fills in every default', () => {
         maxHeaderBytes: 61_440,
         maxRequestBytes: 0,
         maxConnections: 20_000,
+        rateLimits: [],
       },
     ],
     routes: [
@@ -113,6 +114,8 @@ test('fills in every default', () => {
             hedging: null,
             fault: null,
             maxRequestBytes: null,
+            rateLimits: [],
+            globalRateLimit: null,
             retry: {
               attempts: 2,
               retryOn: [],
@@ -160,6 +163,7 @@ test('fills in every default', () => {
         sessionPersistence: null,
         proxyProtocol: null,
         panicThreshold: 50,
+        rateLimits: [],
       },
     ],
     secrets: { certificates: [], bundles: [] },

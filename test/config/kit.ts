@@ -41,6 +41,17 @@ export function randomOf(seed: number): (below: number) => number {
   };
 }
 
+function limit(random: (below: number) => number): Record<string, unknown> {
+  const pers = [undefined, { httpHeaderName: 'X-User' }, { httpCookieName: 'u' }, { workload: true }];
+  const per = pers[random(4)];
+  return {
+    name: 'limit',
+    requests: 1 + random(3),
+    burst: 1 + random(9),
+    ...(per === undefined ? {} : { per }),
+  };
+}
+
 /** A valid configuration of up to a dozen members of each kind, as the data of its YAML. */
 export function randomConfig(random: (below: number) => number): Record<string, unknown> {
   const some = <T>(make: (i: number) => T, most: number): T[] =>
@@ -73,6 +84,7 @@ export function randomConfig(random: (below: number) => number): Record<string, 
       ...maybe('proxyProtocol', ['v1', 'v2'][random(2)]),
       ...maybe('panicThreshold', random(100)),
       ...maybe('loadBalancer', { policy: 'round-robin', slowStart: { window: `${1 + random(90)}s` } }),
+      ...maybe('rateLimits', [limit(random)]),
     }),
     8,
   );
@@ -92,6 +104,7 @@ export function randomConfig(random: (below: number) => number): Record<string, 
           ...maybe('proxyProtocol', { trustedProxies: ['10.0.0.0/8'], optional: random(2) === 0 }),
           ...maybe('trustedCallers', ['10.0.0.0/8', 'fd00::/8', '127.0.0.1']),
           ...maybe('proxyHeaders', { attemptCountInResponse: true }),
+          ...maybe('rateLimits', [limit(random)]),
           ...maybe('timeouts', { detect: `${random(900)}ms`, tunnelIdle: '1m', tunnelMax: '9h' }),
         }),
         4,
@@ -114,6 +127,7 @@ export function randomConfig(random: (below: number) => number): Record<string, 
         ...maybe('parentRefs', [{ sectionName: 'first' }]),
         ...maybe('hostnames', [`h${random(9)}.shop`, '*.shop']),
         rules: Array.from({ length: 1 + random(3) }, () => ({
+          ...maybe('rateLimits', [limit(random), { ...limit(random), name: 'second' }]),
           matches: [
             {
               ...(random(5) === 0

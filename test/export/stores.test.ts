@@ -26,6 +26,8 @@ function decision(requestId: string, status = 503): Decision {
     limitValue: -1,
     observedValue: -1,
     mirrors: [],
+    shadowedBy: '',
+    failedOpen: '',
     retryRefused: '',
     durationMs: 1,
     attempts: [],

@@ -13,6 +13,7 @@ import {
   encodeSecrets,
   NO_SECRETS,
   type SecretSet,
+  type SlotOf,
   type Snapshot,
 } from '../../src/config/index.ts';
 import { formatFault, loadConfig } from '../../src/config/load/index.ts';
@@ -20,7 +21,9 @@ import { createLedger, createMetricCells, GAUGE, type Ledger } from '../../src/l
 import {
   COUNTER,
   type Decision,
+  LIMIT_COUNTER,
   LISTENER_COUNTER,
+  limitOwner,
   METRIC_CELLS_CAPACITY,
   type SpanRecord,
 } from '../../src/telemetry/index.ts';
@@ -42,6 +45,8 @@ export interface TestProxy {
   counter(service: string, name: keyof typeof COUNTER): number;
   /** A counter of a listener. */
   listenerCounter(listener: string, name: keyof typeof LISTENER_COUNTER): number;
+  /** A counter of a rate limit, by its id. */
+  limitCounter(id: string, name: keyof typeof LIMIT_COUNTER): number;
   /** What the ledger holds of a service now. */
   gauge(service: string, name: keyof typeof GAUGE): number;
   /** The ledger's slot of a service's endpoint. */
@@ -88,7 +93,13 @@ export async function withProxy<T>(
   use: (proxy: TestProxy) => Promise<T>,
   options: { readonly secrets?: SecretSet; readonly clock?: Clock } = {},
 ): Promise<T> {
-  const ledger = createLedger({ workers: 1, maxServices: 256, maxEndpoints: 1_024 });
+  const ledger = createLedger({
+    workers: 1,
+    maxServices: 256,
+    maxEndpoints: 1_024,
+    maxLimits: 64,
+    maxLimitTables: 8,
+  });
   const cells = createMetricCells({ workers: 1, capacity: METRIC_CELLS_CAPACITY });
   const slots = new Map<string, number>();
   const blocks = new Map<string, number>();
@@ -101,11 +112,15 @@ export async function withProxy<T>(
   let version = 0;
   let current: Snapshot | null = null;
 
-  const slotOf = (kind: 'service' | 'endpoint', key: string): number => {
+  const slotOf: SlotOf = (kind, key) => {
     const known = slots.get(`${kind} ${key}`);
     if (known !== undefined) return known;
-    const slot =
-      kind === 'service' ? ledger.allocateService(key) : ledger.endpoints.allocate(serviceOf(key), key);
+    const slot = {
+      service: () => ledger.allocateService(key),
+      endpoint: () => ledger.endpoints.allocate(serviceOf(key), key),
+      limit: () => ledger.rateLimits.allocate(key),
+      'limit-table': () => ledger.rateLimits.allocateTable(key),
+    }[kind]();
     slots.set(`${kind} ${key}`, slot);
     return slot;
   };
@@ -129,7 +144,7 @@ export async function withProxy<T>(
       decisions.push(...message.batch.decisions);
       spans.push(...message.batch.spans);
       for (const series of message.batch.series) {
-        if (series.block === 'service') blocks.set(series.owner, series.offset);
+        if (series.block === 'service' || series.block === 'limit') blocks.set(series.owner, series.offset);
         if (series.block === 'listener') {
           listeners.set(series.offset, series.labels.envoy_http_conn_manager_prefix ?? '');
         }
@@ -194,6 +209,10 @@ export async function withProxy<T>(
         if (owner === listener) sum += cells.read(base + LISTENER_COUNTER[name]);
       }
       return sum;
+    },
+    limitCounter(id, name) {
+      const base = blocks.get(limitOwner(id));
+      return base === undefined ? 0 : cells.read(base + LIMIT_COUNTER[name]);
     },
     gauge(service, name) {
       return ledger.readGauge(slots.get(`service ${service}`) as number, GAUGE[name]).active;

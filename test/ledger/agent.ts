@@ -1,7 +1,15 @@
 // One thread of a ledger test: attaches to the ledger as a worker and does the job it is told.
 import { parentPort, workerData } from 'node:worker_threads';
-import { attachLedger, FAILED, GAUGE, isProbe, NOT_ADMITTED, OUTLIER } from '../../src/ledger/index.ts';
-import { type AgentData, CELL, OUTLIER_POLICY } from './kit.ts';
+import {
+  attachLedger,
+  bucketShape,
+  FAILED,
+  GAUGE,
+  isProbe,
+  NOT_ADMITTED,
+  OUTLIER,
+} from '../../src/ledger/index.ts';
+import { type AgentData, CELL, OUTLIER_POLICY, TOKENS } from './kit.ts';
 
 const { job, buffers, worker, control: shared, service, endpoints, limit, rounds } = workerData as AgentData;
 const control = new Int32Array(shared);
@@ -9,6 +17,22 @@ const ledger = attachLedger(buffers, worker);
 const TALLY = CELL.tally + worker;
 
 const jobs: Record<string, () => void> = {
+  /** Takes tokens, of `limit` keys in turn, at the test's clock until told to stop; then until there is none left. */
+  tokens() {
+    const bucket = ledger.rateLimits.open(0, limit > 0 ? 0 : -1, bucketShape(...TOKENS));
+    const take = (round: number): boolean => {
+      const key = limit > 0 ? (round * 7 + worker) % limit : 0;
+      const taken = bucket.take(`10.0.0.${key}`, Atomics.load(control, CELL.clock));
+      if (!taken || bucket.overflowed) return taken;
+      Atomics.add(control, CELL.tally + key, 1);
+      Atomics.notify(control, CELL.tally + key);
+      return true;
+    };
+    let round = 0;
+    while (Atomics.load(control, CELL.stop) === 0) take(round++);
+    for (let refused = 0; refused <= 2 * limit; round++) refused = take(round) ? 0 : refused + 1;
+  },
+
   /** Takes and returns 1 to limit + 1 units at a time until `rounds` were let in; watches how many are inside. */
   hammer() {
     for (let round = 0; round < rounds; ) {

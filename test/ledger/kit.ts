@@ -17,6 +17,9 @@ export const CELL = {
   tally: 16,
 };
 
+/** The bucket of the agents' job `tokens`: requests, interval in ms, burst. */
+export const TOKENS = [50, 100, 1_000] as const;
+
 export type Control = Int32Array<SharedArrayBuffer>;
 
 export interface AgentData {
@@ -35,7 +38,13 @@ export function makeControl(): Control {
 }
 
 export function makeLedger(workers: number, sizes: { services?: number; endpoints?: number } = {}): Ledger {
-  return createLedger({ workers, maxServices: sizes.services ?? 40, maxEndpoints: sizes.endpoints ?? 64 });
+  return createLedger({
+    workers,
+    maxServices: sizes.services ?? 40,
+    maxEndpoints: sizes.endpoints ?? 64,
+    maxLimits: 8,
+    maxLimitTables: 2,
+  });
 }
 
 export class Agent {

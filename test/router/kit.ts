@@ -57,6 +57,8 @@ export function rule(sketch: RuleSketch): RuleConfig {
     hedging: null,
     fault: null,
     maxRequestBytes: null,
+    rateLimits: [],
+    globalRateLimit: null,
     retry: {
       attempts: 2,
       retryOn: [],
@@ -103,6 +105,7 @@ export function snapshot(routes: readonly RouteConfig[], listeners: readonly str
     tlsRoutes: [],
     tcpRoutes: [],
     services: [],
+    limitSlots: [],
   };
 }
 
@@ -151,6 +154,7 @@ function listener(name: string, index: number): ListenerConfig {
     maxHeaderBytes: 61_440,
     maxRequestBytes: 0,
     maxConnections: 1_000,
+    rateLimits: [],
   };
 }
 

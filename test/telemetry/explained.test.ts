@@ -145,6 +145,8 @@ test('a retried request: attempts, spans and the decision that explains it', () 
       limitValue: -1,
       observedValue: -1,
       mirrors: [],
+      shadowedBy: '',
+      failedOpen: '',
       retryRefused: '',
       durationMs: 12.5,
       attempts: [

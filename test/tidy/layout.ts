@@ -27,6 +27,7 @@ export const ROOMS: readonly Room[] = [
   { path: 'src/dataplane/codec/http1', rank: 4, side: 'data' },
   { path: 'src/dataplane/codec/http2', rank: 4, side: 'data' },
   { path: 'src/dataplane/codec/grpc-web', rank: 4, side: 'data' },
+  { path: 'src/dataplane/codec/rls', rank: 4, side: 'data' },
   { path: 'src/dataplane/router', rank: 4, side: 'data' },
   { path: 'src/dataplane/policy', rank: 4, side: 'data' },
   { path: 'src/dataplane/balancer', rank: 4, side: 'data' },

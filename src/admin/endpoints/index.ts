@@ -9,6 +9,7 @@ import { home } from './home.ts';
 import { live } from './live.ts';
 import { logLevel } from './log-level.ts';
 import { metrics } from './metrics.ts';
+import { rateLimits } from './rate-limits.ts';
 import { ready } from './ready.ts';
 import { traces } from './traces.ts';
 import { restartWorker, workers } from './workers.ts';
@@ -19,6 +20,7 @@ const LISTED: readonly Endpoint[] = [
   metrics,
   config,
   clusters,
+  rateLimits,
   traces,
   decisions,
   workers,

@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { LIMITS } from '../../base/index.ts';
-import { checkReference } from './check-route.ts';
+import { checkReference } from './check-reference.ts';
 import type { CheckContext } from './context.ts';
 import type { TcpRouteFields, TlsRouteFields } from './l4-route-schema.ts';
 import type { ListenerFields } from './node-schema.ts';

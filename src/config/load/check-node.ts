@@ -1,6 +1,7 @@
 /** Checks of meaning for listeners and for the process: addresses that collide, TLS that can't work. */
 import { LIMITS } from '../../base/index.ts';
 import type { HostPort } from './addresses.ts';
+import { checkCountsRequests, checkRateLimits } from './check-rate-limit.ts';
 import { type CheckContext, checkFile } from './context.ts';
 import type { ListenerFields } from './node-schema.ts';
 import { checkProxyProtocol } from './proxy-protocol.ts';
@@ -26,6 +27,9 @@ export function checkNode(config: ConfigFields, context: CheckContext): void {
     checkTls(listener, ['listeners', i, 'tls'], context);
     if (listener.proxyProtocol !== undefined)
       checkProxyProtocol(listener.proxyProtocol, ['listeners', i, 'proxyProtocol'], context);
+    const limits = ['listeners', i, 'rateLimits'];
+    checkRateLimits(listener.rateLimits, limits, context);
+    checkCountsRequests(listener.rateLimits, listener.protocol, limits, context);
   });
   checkAddresses(config, context);
   checkKeys(config, context);

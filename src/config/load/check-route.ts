@@ -5,13 +5,14 @@
 import { LIMITS } from '../../base/index.ts';
 import { checkFilters } from './check-filter.ts';
 import { checkGrpcMatch } from './check-grpc.ts';
+import { checkGlobalRateLimit, checkRateLimits } from './check-rate-limit.ts';
+import { checkReference } from './check-reference.ts';
 import type { CheckContext } from './context.ts';
 import { checkFaultInjection } from './fault-injection.ts';
 import { regexFault } from './regex.ts';
 import type { RouteFields, RuleFields } from './route-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { Path } from './source-text.ts';
-import { nearest } from './suggest.ts';
 import { carriesHttp, type RouteTargets } from './targets.ts';
 
 export function checkRoutes(config: ConfigFields, targets: RouteTargets, context: CheckContext): void {
@@ -62,27 +63,18 @@ export function checkRoute(
       expected: 'at least one rule',
       cure: 'add one: - backendRefs: [{ name: SERVICE }]',
     });
+  const limited = new Set<string>();
   route.rules.forEach((rule, j) => {
     checkRule(rule, [...path, 'rules', j], targets, context);
-  });
-}
-
-export function checkReference(
-  context: CheckContext,
-  path: Path,
-  kind: 'listener' | 'service',
-  name: string,
-  known: ReadonlySet<string>,
-): void {
-  if (known.has(name)) return;
-  const guess = nearest(name, known);
-  const names = [...known].slice(0, 5).join(', ');
-  const list =
-    known.size === 0 ? `there is no ${kind} yet` : `${kind}s are ${names}${known.size > 5 ? ', …' : ''}`;
-  context.fault({
-    path,
-    expected: `the name of a ${kind}`,
-    cure: guess === null ? list : `did you mean ${guess}?`,
+    // A rule's rate limits are known by its name.
+    if (rule.name === undefined || rule.rateLimits.length === 0) return;
+    if (limited.has(rule.name))
+      context.fault({
+        path: [...path, 'rules', j, 'name'],
+        expected: 'a name of its own for a rule with rateLimits',
+        cure: 'rename it',
+      });
+    limited.add(rule.name);
   });
 }
 
@@ -103,6 +95,8 @@ function checkRule(rule: RuleFields, path: Path, targets: RouteTargets, context:
   checkRetry(rule, path, targets, context);
   checkHedging(rule, [...path, 'hedging'], context);
   checkFaultInjection(rule, [...path, 'fault'], context);
+  checkRateLimits(rule.rateLimits, [...path, 'rateLimits'], context);
+  checkGlobalRateLimit(rule.globalRateLimit, [...path, 'globalRateLimit'], targets, context);
 }
 
 function checkHedging({ hedging, retry, timeouts }: RuleFields, path: Path, context: CheckContext): void {

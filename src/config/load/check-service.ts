@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { LIMITS } from '../../base/index.ts';
 import { checkBalancer } from './check-balancer.ts';
+import { checkCountsRequests, checkRateLimits } from './check-rate-limit.ts';
 import { checkSubsets } from './check-subset.ts';
 import { type CheckContext, checkFile } from './context.ts';
 import type { ConfigFields } from './schema.ts';
@@ -37,6 +38,9 @@ export function checkService(service: ServiceFields, path: Path, context: CheckC
   checkOutlier(service, path, context);
   checkHealth(service, path, context);
   checkTls(service, path, context);
+  const limits = [...path, 'rateLimits'];
+  checkRateLimits(service.rateLimits, limits, context);
+  checkCountsRequests(service.rateLimits, service.protocol, limits, context);
 }
 
 function checkEndpoints(service: ServiceFields, path: Path, context: CheckContext): void {

@@ -8,6 +8,7 @@ import { localitySchema } from './locality-leaves.ts';
 import { collectorUrl, duration, percent } from './measures.ts';
 import { anyText, choice, filePath, objectName } from './names.ts';
 import { proxyProtocolSchema } from './proxy-protocol.ts';
+import { rateLimitsSchema } from './rate-limit-schema.ts';
 import { flag, integer } from './scalar.ts';
 import { COUNT_MAX } from './service-schema.ts';
 
@@ -137,6 +138,7 @@ export const listenerSchema = z.strictObject({
     })
     .prefault({})
     .describe('How much a client may send.'),
+  rateLimits: rateLimitsSchema('the requests of all its routes'),
 });
 
 const PROPAGATION = ['w3c', 'b3', 'b3multi', 'jaeger'] as const;

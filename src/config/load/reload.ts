@@ -41,6 +41,8 @@ interface KnownRoute {
   readonly services: readonly string[];
   /** Service and subset. */
   readonly subsets: readonly (readonly [string, string])[];
+  /** Services of which it needs HTTP/2. */
+  readonly http2: readonly string[];
   readonly draft: RouteConfig;
   readonly nodes: number;
 }
@@ -219,7 +221,7 @@ class LoadByMembers {
   }
 
   private routes(): RouteConfig[] {
-    const { unbudgeted, tcp } = this.targets;
+    const { unbudgeted, tcp, http1 } = this.targets;
     const l4 = new Set(
       [...this.targets.listeners.values()].flatMap((at) => (carriesHttp(at) ? [] : at.name)),
     );
@@ -240,6 +242,8 @@ class LoadByMembers {
         noneIn(route.services, tcp);
         for (const [service, subset] of route.subsets)
           allIn([subset], new Set(this.targets.subsets.get(service)));
+        allIn(route.http2, this.serviceNames);
+        noneIn(route.http2, http1);
       }
       once(this.routeNames, route.draft.name);
       this.nodes += route.nodes;
@@ -262,6 +266,7 @@ class LoadByMembers {
       subsets: draft.rules.flatMap(({ backends }) =>
         backends.flatMap(({ service, subset }) => (subset === null ? [] : [[service, subset] as const])),
       ),
+      http2: draft.rules.flatMap(({ globalRateLimit }) => globalRateLimit?.service ?? []),
       draft,
       nodes: measure(source.data, MEMBER_DEPTH).nodes,
     };

@@ -8,6 +8,7 @@ import { faultInjectionSchema } from './fault-injection.ts';
 import { filtersSchema } from './filter-schema.ts';
 import { duration, percent } from './measures.ts';
 import { anyText, choice, headerName, headerValue, hostname, method, objectName } from './names.ts';
+import { globalRateLimitSchema, rateLimitsSchema } from './rate-limit-schema.ts';
 import { integer } from './scalar.ts';
 
 const MATCH_TYPES = ['Exact', 'RegularExpression'] as const;
@@ -200,6 +201,10 @@ const rule = z.strictObject({
   fault: faultInjectionSchema
     .optional()
     .describe("Faults on purpose: Istio's HTTPFaultInjection, Envoy's HTTP fault filter."),
+  rateLimits: rateLimitsSchema('the requests of the rule'),
+  globalRateLimit: globalRateLimitSchema
+    .optional()
+    .describe('A rate limit service that is asked before a request is sent on. Absent: none.'),
 });
 
 export const routeSchema = z.strictObject({

@@ -9,6 +9,7 @@ import { loadBalancerSchema } from './balancer-schema.ts';
 import { duration, percent, requestPath, statusRange } from './measures.ts';
 import { anyText, choice, filePath, hostname, objectName } from './names.ts';
 import { upstreamProxyProtocol } from './proxy-protocol.ts';
+import { rateLimitsSchema } from './rate-limit-schema.ts';
 import { integer } from './scalar.ts';
 import { endpointFields, sessionPersistenceSchema, subsetFields } from './subset-schema.ts';
 
@@ -203,6 +204,7 @@ export const serviceSchema = z.strictObject({
     .describe(
       'When a smaller share of the endpoints of a priority is available, and all priorities together have too few, health and ejections are ignored; 0: never.',
     ),
+  rateLimits: rateLimitsSchema('the requests to it, whatever their route'),
 });
 
 export type ServiceFields = z.infer<typeof serviceSchema>;

@@ -9,6 +9,8 @@ export class RouteTargets {
   readonly unbudgeted = new Set<string>();
   /** Of services that speak no HTTP. */
   readonly tcp = new Set<string>();
+  /** Of services that never speak HTTP/2. */
+  readonly http1 = new Set<string>();
   /** Of services with TLS of their own. */
   readonly tls = new Set<string>();
   /** Subsets by service; services without are not in it. */
@@ -18,9 +20,10 @@ export class RouteTargets {
     for (const listener of listeners) this.listeners.set(listener.name, listener);
   }
 
-  add({ name, unbudgeted, tcp, tls, subsets }: ServiceFacts): void {
+  add({ name, unbudgeted, tcp, http1, tls, subsets }: ServiceFacts): void {
     if (unbudgeted) this.unbudgeted.add(name);
     if (tcp) this.tcp.add(name);
+    if (http1) this.http1.add(name);
     if (tls) this.tls.add(name);
     if (subsets.length > 0) this.subsets.set(name, subsets);
   }
@@ -30,16 +33,19 @@ export interface ServiceFacts {
   readonly name: string;
   readonly unbudgeted: boolean;
   readonly tcp: boolean;
+  readonly http1: boolean;
   readonly tls: boolean;
   /** Names of its subsets. */
   readonly subsets: readonly string[];
 }
 
 export function factsOf({ name, protocol, retryBudget, tls, subsets }: ServiceFields): ServiceFacts {
+  const http1 = protocol === 'http' || protocol === 'tcp' || (protocol === 'auto' && tls === undefined);
   return {
     name,
     unbudgeted: retryBudget === 'off',
     tcp: protocol === 'tcp',
+    http1,
     tls: tls !== undefined,
     subsets: subsets.map((subset) => subset.name),
   };

@@ -18,6 +18,7 @@ import type { TcpRouteFields, TlsRouteFields } from './l4-route-schema.ts';
 import type { ListenerFields } from './node-schema.ts';
 import type { RouteFields, RuleFields } from './route-schema.ts';
 import type { ConfigFields } from './schema.ts';
+import { globalRateLimitDraft, rateLimitDrafts } from './to-draft-rate-limit.ts';
 
 export function routeDraft(route: RouteFields): RouteConfig {
   return {
@@ -43,8 +44,15 @@ export function routeDraft(route: RouteFields): RouteConfig {
       retry: retryDraft(rule.retry),
       hedging: hedgingDraft(rule.hedging),
       fault: rule.fault === undefined ? null : faultDraft(rule.fault),
+      rateLimits: rateLimitDrafts(rulePlace(route.name, rule.name ?? `${i}`), rule.rateLimits),
+      globalRateLimit: globalRateLimitDraft(rule.globalRateLimit),
     })),
   };
+}
+
+/** What a rule's rate limits are known by, whether its default name is stated or not. */
+function rulePlace(route: string, rule: string): string {
+  return `routes/${rule.startsWith(`${route}/`) ? rule : `${route}/${rule}`}`;
 }
 
 type L4RouteFields = TlsRouteFields | TcpRouteFields;

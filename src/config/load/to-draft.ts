@@ -9,6 +9,7 @@ import type { ListenerFields } from './node-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
 import { balancingDraft, endpointDraft } from './to-draft-balancer.ts';
+import { rateLimitDrafts } from './to-draft-rate-limit.ts';
 import { l4RouteDrafts, routeDraft } from './to-draft-route.ts';
 
 export function toDraft(
@@ -104,6 +105,7 @@ export function listenerDraft(listener: ListenerFields, secrets: Secrets): Liste
     tunnelIdleTimeoutMs: listener.timeouts.tunnelIdle,
     tunnelMaxMs: listener.timeouts.tunnelMax,
     ...listener.limits,
+    rateLimits: rateLimitDrafts(`listeners/${listener.name}`, listener.rateLimits),
   };
 }
 
@@ -194,6 +196,7 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
     tls: service.tls === undefined ? null : upstreamTls(service.tls, dns?.host ?? null, secrets),
     proxyProtocol: service.proxyProtocol ?? null,
     panicThreshold: service.panicThreshold,
+    rateLimits: rateLimitDrafts(`services/${service.name}`, service.rateLimits),
   };
 }
 

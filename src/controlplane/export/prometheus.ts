@@ -6,7 +6,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../../base/index.ts';
 import type { WorkerCells } from '../../ledger/index.ts';
-import { type CellFamily, FAMILIES, type SeriesAnnouncement } from '../../telemetry/index.ts';
+import { type BlockKind, type CellFamily, FAMILIES, type SeriesAnnouncement } from '../../telemetry/index.ts';
 import { CellSeriesTable } from './cell-series.ts';
 import { type Collect, CollectedMetric, cellValues, type MetricType } from './collected-metric.ts';
 import { READING_FAMILIES, type ServiceReading } from './service-readings.ts';
@@ -32,7 +32,7 @@ export class PrometheusExporter {
     this.options = options;
     this.cells = new CellSeriesTable(options.clock);
     collectDefaultMetrics({ register: this.registry });
-    for (const block of ['request', 'connection', 'service', 'listener', 'worker'] as const) {
+    for (const block of Object.keys(FAMILIES) as BlockKind[]) {
       for (const families of byName(FAMILIES[block])) {
         const [{ name, help, type }] = families;
         this.register(type, name, help, () => cellValues(families, this.cells.seriesOf(block)));

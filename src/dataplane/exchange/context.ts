@@ -12,13 +12,16 @@ import {
   callerRetry,
   callerTimeouts,
   compileCors,
+  compileGlobalRateLimit,
   compileRetry,
   compileTimeouts,
+  type GlobalRateLimit,
   type RetryPolicy,
   type RuleTimeouts,
 } from '../policy/index.ts';
 import type { ConnectionRoutes, Router } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
+import type { RateLimits } from './rate-limits.ts';
 
 /** The policies of one rule, compiled with it. */
 export interface RulePolicy {
@@ -26,6 +29,7 @@ export interface RulePolicy {
   readonly timeouts: RuleTimeouts;
   readonly hedging: HedgingConfig | null;
   readonly fault: FaultConfig | null;
+  readonly globalRateLimit: GlobalRateLimit | null;
   readonly mirrors: readonly MirrorConfig[];
   readonly cors: CorsPolicy | null;
 }
@@ -37,6 +41,7 @@ export function compileRulePolicy(rule: RuleConfig): RulePolicy {
     timeouts: compileTimeouts(rule.timeouts),
     hedging: rule.hedging,
     fault: rule.fault,
+    globalRateLimit: compileGlobalRateLimit(rule.globalRateLimit),
     mirrors: rule.filters.filter((filter) => filter.type === 'RequestMirror'),
     cors: cors === undefined ? null : compileCors(cors),
   };
@@ -61,6 +66,7 @@ export interface ExchangeContext {
   router: Router<RulePolicy>;
   connectionRoutes: ConnectionRoutes;
   services: ReadonlyMap<string, UpstreamService>;
+  readonly rateLimits: RateLimits;
   /** Exchanges under way: what a drain waits for. */
   active: number;
 }

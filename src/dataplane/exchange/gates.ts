@@ -11,7 +11,9 @@ import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import type { ExchangeContext, RulePolicy } from './context.ts';
 import { faultGate } from './fault-injection.ts';
+import { globalRateLimitGate } from './global-rate-limit-gate.ts';
 import type { OwnAnswer } from './local-answer.ts';
+import { rateLimitGate } from './rate-limit-gate.ts';
 
 /** A request at a gate. */
 export interface GatedRequest {
@@ -54,7 +56,11 @@ export interface GatesOwner {
 }
 
 /** Each makes a request's gate of its kind, or none; in the order in which the request comes to them. */
-const GATES: readonly ((request: GatedRequest) => Gate | null)[] = [faultGate];
+const GATES: readonly ((request: GatedRequest) => Gate | null)[] = [
+  rateLimitGate,
+  globalRateLimitGate,
+  faultGate,
+];
 
 /** Null: there is none, as for most requests. */
 function gatesOf(request: GatedRequest): Gate[] | null {

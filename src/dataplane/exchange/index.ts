@@ -20,6 +20,7 @@ import { screenCaller } from './proxy-fields.ts';
 import { TcpExchange } from './tcp-exchange.ts';
 
 export { compileRulePolicy, type ExchangeContext, type RulePolicy } from './context.ts';
+export { RateLimits } from './rate-limits.ts';
 export type { TcpExchange } from './tcp-exchange.ts';
 
 export class Conductor {

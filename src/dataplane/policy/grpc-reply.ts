@@ -20,8 +20,11 @@ export function grpcReply(failure: Failure, requestId: string): LocalReply {
  * What a rule answers itself (a redirect, a direct response), to a gRPC call: as in Envoy the status is mapped, the
  * body becomes the message and the other fields stay. A `grpc-status` that the rule sets stands.
  */
-export function asGrpcReply({ status, headers, body }: LocalReply): LocalReply {
-  return trailersOnly(headers, grpcStatusOfHttp(status), body);
+export function asGrpcReply(
+  { status, headers, body }: LocalReply,
+  grpcStatus = grpcStatusOfHttp(status),
+): LocalReply {
+  return trailersOnly(headers, grpcStatus, body);
 }
 
 function trailersOnly(headers: HeaderList, status: number, message: Buffer): LocalReply {
@@ -41,6 +44,7 @@ export function grpcStatusOfFailure(failure: Failure): number {
     case 'per-try-timeout':
       return GRPC.deadlineExceeded;
     case 'body-too-large':
+    case 'rate-limited':
       return GRPC.resourceExhausted;
     default:
       return grpcStatusOfHttp(failure.status);

@@ -1,8 +1,14 @@
 /** policy: decisions as data. What to do is decided here; doing it is the exchange's work. */
+export { isAddableField } from './addable-field.ts';
 export { backoffMs, resetDelayMs } from './backoff.ts';
 export { BREAKER_LIMITS, type BreakerGauge, type BreakerLimit } from './breaker.ts';
 export { type CallerFields, callerHedging, callerRetry, takeCallerFields } from './caller-fields.ts';
 export { type CorsAnswer, type CorsPolicy, compileCors, judgeCors, writeCors } from './cors.ts';
+export {
+  compileGlobalRateLimit,
+  descriptorsOf,
+  type GlobalRateLimit,
+} from './descriptors.ts';
 export { type DrawnFault, drawFault } from './fault.ts';
 export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
 export { grpcTimeouts, writeGrpcTimeout } from './grpc-deadline.ts';
@@ -12,6 +18,7 @@ export { affinityCookie, cookieOf, hashKeyOf } from './hash-key.ts';
 export { isIdempotent } from './idempotency.ts';
 export { LatencyWindow } from './latency-window.ts';
 export { type LocalReply, localReply } from './local-reply.ts';
+export { rateLimitField, rateLimitKeyOf, rateLimitPolicyField, wholeSeconds } from './rate-limit.ts';
 export {
   afterFailure,
   afterHead,
