@@ -159,9 +159,10 @@ test('each attempt is told what is left', async () => {
       assert.ok(match, text);
       return Number(match[1]) * (match[2] === 'S' ? 1_000 : 1);
     }) as [number, number, number];
-    assert.equal(first, 20_000);
+    // Less the time that it took to connect.
+    assert.ok(first <= 20_000, told.join(', '));
     assert.ok(second <= first - 14 && third <= second - 14, told.join(', '));
-    assert.ok(third >= first - tookMs - 1, `${told.join(', ')} of a call that took ${tookMs} ms`);
+    assert.ok(third >= 20_000 - tookMs - 1, `${told.join(', ')} of a call that took ${tookMs} ms`);
   });
   await backend.close();
 });
