@@ -160,7 +160,11 @@ function l4Route(config: TlsRouteConfig | TcpRouteConfig): Rendered {
   return {
     name: config.name,
     parentRefs: parentRefs(config.listeners),
-    backendRefs: config.backends.map(({ service: name, weight }) => ({ name, weight })),
+    backendRefs: config.backends.map(({ service: name, subset, weight }) => ({
+      name,
+      ...given('subset', subset, same),
+      weight,
+    })),
   };
 }
 

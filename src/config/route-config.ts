@@ -83,8 +83,6 @@ export interface ValueMatch {
 }
 
 export interface BackendRef extends WeightedService {
-  /** Of the service; null: all its endpoints. */
-  readonly subset: string | null;
   readonly filters: readonly FilterConfig[];
 }
 
@@ -211,6 +209,8 @@ export interface TcpRouteConfig {
 
 export interface WeightedService {
   readonly service: string;
+  /** Of the service; null: all its endpoints. */
+  readonly subset: string | null;
   /** 0 to 1,000,000; 0 takes no traffic. */
   readonly weight: number;
 }

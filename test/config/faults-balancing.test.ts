@@ -80,6 +80,14 @@ const CASES: readonly FaultCase[] = [
     faults: [['backendRefs[0].subset', 'a subset of service s', 'they are v1']],
   },
   {
+    name: 'a subset that the service of a TCP route has not',
+    yaml: `listeners: [{ name: db, address: ":5432", protocol: tcp }]
+tcpRoutes: [{ name: r, backendRefs: [{ name: s, subset: ¦v1 }] }]
+services: [{ name: s, protocol: tcp, endpoints: [{ address: 1.2.3.4:80 }] }]
+`,
+    faults: [['backendRefs[0].subset', 'a subset of service s', 'add subsets to it']],
+  },
+  {
     name: 'a subset twice, and one of no labels',
     yaml: service(
       'subsets: [{ name: a, labels: { v: "1" } }, { name: ¦a, labels: { v: "1" } }, { name: b, labels: ¦{} }]',

@@ -259,7 +259,7 @@ const CASES: readonly FaultCase[] = [
       tcp: [`name: a, backendRefs: [{ name: s, ¦filters: [] }], ¦rules: []`],
     }),
     faults: [
-      ['backendRefs[0].filters', 'one of the keys name, weight', 'passes bytes'],
+      ['backendRefs[0].filters', 'one of the keys name, subset, weight', 'passes bytes'],
       ['tcpRoutes[0].rules', 'one of the keys', 'in the route itself'],
     ],
   },

@@ -176,20 +176,20 @@ test('TLS and TCP routes know their listeners; none stated is every one of their
       listeners: ['p1', 'p2'],
       hostnames: [],
       backends: [
-        { service: 'a', weight: 3 },
-        { service: 'b', weight: 1 },
+        { service: 'a', subset: null, weight: 3 },
+        { service: 'b', subset: null, weight: 1 },
       ],
     },
     {
       name: 'some',
       listeners: ['p2', 'web'],
       hostnames: ['x.shop', '*.x.shop'],
-      backends: [{ service: 'a', weight: 1 }],
+      backends: [{ service: 'a', subset: null, weight: 1 }],
     },
   ]);
   assert.deepEqual(draft.tcpRoutes, [
-    { name: 'rest', listeners: ['web'], backends: [{ service: 'b', weight: 1 }] },
-    { name: 'db', listeners: ['c1'], backends: [{ service: 'b', weight: 1 }] },
+    { name: 'rest', listeners: ['web'], backends: [{ service: 'b', subset: null, weight: 1 }] },
+    { name: 'db', listeners: ['c1'], backends: [{ service: 'b', subset: null, weight: 1 }] },
   ]);
   const again = readAgain(draft);
   assert.deepEqual(

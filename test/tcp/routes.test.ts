@@ -8,11 +8,11 @@ import { seeded } from './kit.ts';
 type Routes = Pick<Snapshot, 'tlsRoutes' | 'tcpRoutes'>;
 
 function tls(name: string, hostnames: readonly string[], listeners = ['l']): TlsRouteConfig {
-  return { name, listeners, hostnames, backends: [{ service: name, weight: 1 }] };
+  return { name, listeners, hostnames, backends: [{ service: name, subset: null, weight: 1 }] };
 }
 
 function tcp(name: string, listeners = ['l']): TcpRouteConfig {
-  return { name, listeners, backends: [{ service: name, weight: 1 }] };
+  return { name, listeners, backends: [{ service: name, subset: null, weight: 1 }] };
 }
 
 function compiled(routes: Partial<Routes>) {
@@ -63,17 +63,17 @@ test('what no TLS route wants goes to the TCP route of the listener, and only of
 
 test('backends share by weight; a weight of 0 takes nothing', () => {
   const backends = [
-    { service: 'a', weight: 3 },
-    { service: 'b', weight: 0 },
-    { service: 'c', weight: 1 },
+    { service: 'a', subset: null, weight: 3 },
+    { service: 'b', subset: null, weight: 0 },
+    { service: 'c', subset: null, weight: 1 },
   ];
   const route = compiled({ tcpRoutes: [{ name: 'r', listeners: ['l'], backends }] }).find('l', null);
   const random = seeded(7);
   const picked = { a: 0, b: 0, c: 0 };
-  for (let i = 0; i < 10_000; i++) picked[route?.pick(random(1_000_000) / 1_000_000) as 'a']++;
+  for (let i = 0; i < 10_000; i++) picked[route?.pick(random(1_000_000) / 1_000_000)?.service as 'a']++;
   assert.equal(picked.b, 0);
   assert.ok(Math.abs(picked.a / picked.c - 3) < 0.3, JSON.stringify(picked));
-  const idle = [{ service: 'a', weight: 0 }];
+  const idle = [{ service: 'a', subset: null, weight: 0 }];
   const none = compiled({ tcpRoutes: [{ name: 'r', listeners: ['l'], backends: idle }] });
   assert.equal(none.find('l', null)?.pick(0), null);
 });

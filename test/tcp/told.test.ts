@@ -156,6 +156,7 @@ test('who waits for a slot in vain is refused after so long, and told which limi
     },
     removed: false,
     counters: made.recorder.metrics.addService('a', 0).counters,
+    whyNone: () => null,
     pick: () => ({ endpoint: { slot: 0 }, address: '10.0.0.1:1', index: 0, ticket: 0 }),
     checkout(waiter: TcpWaiter) {
       waiters.push(waiter);

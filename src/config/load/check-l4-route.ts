@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { LIMITS } from '../../base/index.ts';
-import { checkReference } from './check-reference.ts';
+import { checkReference, checkSubsetReference } from './check-reference.ts';
 import type { CheckContext } from './context.ts';
 import type { TcpRouteFields, TlsRouteFields } from './l4-route-schema.ts';
 import type { ListenerFields } from './node-schema.ts';
@@ -33,7 +33,7 @@ export function checkL4Routes(config: L4Fields, targets: RouteTargets, context: 
     const path = ['tlsRoutes', i];
     checkParents(route, 'tls', path, targets, context);
     checkServerNames(route, path, names, listeners, context);
-    checkBackends(route, path, context);
+    checkBackends(route, path, targets, context);
     checkTlsTwice(route, path, targets, context);
   });
   const taken = new Map<string, Owner>();
@@ -41,7 +41,7 @@ export function checkL4Routes(config: L4Fields, targets: RouteTargets, context: 
     const path = ['tcpRoutes', i];
     checkParents(route, 'tcp', path, targets, context);
     checkAlone(route, path, taken, listeners, context);
-    checkBackends(route, path, context);
+    checkBackends(route, path, targets, context);
   });
   checkServed(config, context);
 }
@@ -147,7 +147,12 @@ function claim(owners: Map<string, Owner>, key: string, owner: Owner): Owner | n
   return earlier ?? null;
 }
 
-function checkBackends(route: TlsRouteFields | TcpRouteFields, path: Path, context: CheckContext): void {
+function checkBackends(
+  route: TlsRouteFields | TcpRouteFields,
+  path: Path,
+  targets: RouteTargets,
+  context: CheckContext,
+): void {
   const at = [...path, 'backendRefs'];
   const { backendRefs } = route;
   if (backendRefs.length === 0)
@@ -164,8 +169,9 @@ function checkBackends(route: TlsRouteFields | TcpRouteFields, path: Path, conte
       found: 'weights that are all 0',
       cure: 'every connection that the route takes is closed at once',
     });
-  backendRefs.forEach(({ name }, i) => {
+  backendRefs.forEach(({ name, subset }, i) => {
     checkReference(context, [...at, i, 'name'], 'service', name, context.serviceNames);
+    checkSubsetReference(name, subset, [...at, i, 'subset'], targets, context);
   });
 }
 

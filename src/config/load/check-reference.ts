@@ -2,6 +2,7 @@
 import type { CheckContext } from './context.ts';
 import type { Path } from './source-text.ts';
 import { nearest } from './suggest.ts';
+import type { RouteTargets } from './targets.ts';
 
 export function checkReference(
   context: CheckContext,
@@ -19,5 +20,22 @@ export function checkReference(
     path,
     expected: `the name of a ${kind}`,
     cure: guess === null ? list : `did you mean ${guess}?`,
+  });
+}
+
+/** Names of subsets belong to the service. */
+export function checkSubsetReference(
+  service: string,
+  subset: string | undefined,
+  path: Path,
+  targets: RouteTargets,
+  context: CheckContext,
+): void {
+  const subsets = targets.subsets.get(service) ?? [];
+  if (subset === undefined || subsets.includes(subset) || !context.serviceNames.has(service)) return;
+  context.faultIfWhole({
+    path,
+    expected: `a subset of service ${service}`,
+    cure: subsets.length === 0 ? 'it has none; add subsets to it' : `they are ${subsets.join(', ')}`,
   });
 }

@@ -6,7 +6,7 @@ import { LIMITS } from '../../base/index.ts';
 import { checkFilters } from './check-filter.ts';
 import { checkGrpcMatch } from './check-grpc.ts';
 import { checkGlobalRateLimit, checkRateLimits } from './check-rate-limit.ts';
-import { checkReference } from './check-reference.ts';
+import { checkReference, checkSubsetReference } from './check-reference.ts';
 import type { CheckContext } from './context.ts';
 import { checkFaultInjection } from './fault-injection.ts';
 import { regexFault } from './regex.ts';
@@ -154,13 +154,7 @@ function checkBackends(rule: RuleFields, path: Path, targets: RouteTargets, cont
     });
   backendRefs.forEach(({ name, subset }, i) => {
     checkHttpService(name, [...at, i, 'name'], targets, context);
-    const subsets = targets.subsets.get(name) ?? [];
-    if (subset !== undefined && context.serviceNames.has(name) && !subsets.includes(subset))
-      context.faultIfWhole({
-        path: [...at, i, 'subset'],
-        expected: `a subset of service ${name}`,
-        cure: subsets.length === 0 ? 'it has none; add subsets to it' : `they are ${subsets.join(', ')}`,
-      });
+    checkSubsetReference(name, subset, [...at, i, 'subset'], targets, context);
   });
   rule.filters.forEach(({ requestMirror }, i) => {
     const name = [...path, 'filters', i, 'requestMirror', 'backendRef', 'name'];

@@ -11,6 +11,7 @@ const backendRefs = () =>
     .array(
       z.strictObject({
         name: objectName().describe('A service, of whatever protocol: bytes are passed on.'),
+        subset: objectName().optional().describe('A subset of it. Absent: all its endpoints.'),
         weight: integer({ min: 0, max: 1_000_000 })
           .prefault(1)
           .describe('Share of the connections; 0: none.'),

@@ -68,7 +68,11 @@ export function l4RouteDrafts({
   const common = (route: L4RouteFields, protocol: 'tls' | 'tcp') => ({
     name: route.name,
     listeners: l4Listeners(route, protocol, listeners),
-    backends: route.backendRefs.map(({ name, weight }) => ({ service: name, weight })),
+    backends: route.backendRefs.map(({ name, subset, weight }) => ({
+      service: name,
+      subset: subset ?? null,
+      weight,
+    })),
   });
   return {
     tlsRoutes: tlsRoutes.map((route) => ({

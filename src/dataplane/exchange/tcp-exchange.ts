@@ -10,7 +10,7 @@ import { type Failure, failure, LIMITS, Timer, type TimerOwner } from '../../bas
 import type { ListenerConfig } from '../../config/index.ts';
 import { type ByteHandler, type ByteStream, type ConnectionFacts, HeaderList } from '../../message/index.ts';
 import { AttemptRecord, COUNTER, type ConnectionCounts, type RequestRecord } from '../../telemetry/index.ts';
-import { noEndpoint, type Preference, type UpstreamService } from '../upstream/index.ts';
+import type { Preference, UpstreamService } from '../upstream/index.ts';
 import { noteBreaker, noteLimit } from './admission.ts';
 import type { ExchangeContext } from './context.ts';
 import { TcpAttempt, type TcpAttemptOwner } from './tcp-attempt.ts';
@@ -27,6 +27,7 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
   /** For a connection slot. */
   private waitTimer: Timer | null = null;
   private service: UpstreamService | null = null;
+  private preference: Preference | null = null;
   private counts: ConnectionCounts | null = null;
   private attempt: TcpAttempt | null = null;
   private readonly tried: number[] = [];
@@ -66,17 +67,19 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
       return;
     }
     record.rule = route.name;
-    const name = route.pick(context.random());
-    const service = name === null ? undefined : context.services.get(name);
-    if (service === undefined) {
-      this.fail(failure('no-service', name ?? `route ${route.name} has no backend with a weight`));
+    const backend = route.pick(context.random());
+    const service = backend === null ? undefined : context.services.get(backend.service);
+    if (backend === null || service === undefined) {
+      const none = `route ${route.name} has no backend with a weight`;
+      this.fail(failure('no-service', backend?.service ?? none));
       return;
     }
     this.service = service;
+    this.preference = this.preferenceFor(service, backend.subset);
     record.service = service.config.name;
     record.serviceSlot = service.config.slot;
     this.counts = context.recorder.openConnection(record);
-    this.startAttempt('', noEndpoint(service.config));
+    this.startAttempt('', service.whyNone(this.preference));
   }
 
   // The client's side.
@@ -183,7 +186,7 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
       this.fail(otherwise);
       return;
     }
-    const picked = service.removed ? null : service.pick(tried, this.preference(service), false);
+    const picked = service.removed ? null : service.pick(tried, this.preference, false);
     if (picked === null || tried.includes(picked.index)) {
       if (picked !== null) {
         service.report(picked, 'abandoned', -1);
@@ -203,9 +206,9 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
   }
 
   /** A key of bytes is the client's address. */
-  private preference({ config }: UpstreamService): Preference | null {
-    if (config.loadBalancer.consistentHash === null) return null;
-    return { key: this.record.facts.remoteAddress, subset: '', session: '' };
+  private preferenceFor({ config }: UpstreamService, subset: string): Preference | null {
+    if (config.loadBalancer.consistentHash === null && subset === '') return null;
+    return { key: this.record.facts.remoteAddress, subset, session: '' };
   }
 
   /** Dialling has a limit of its own, so that what takes longer than both has waited for a slot. */

@@ -4,13 +4,13 @@
  * exact name, else the longest wildcard (`*.b.c` matches `a.b.c` and `x.a.b.c`, not `b.c`), else the route for every name.
  */
 import type { Snapshot, TcpRouteConfig, TlsRouteConfig } from '../../config/index.ts';
-import { WeightedBackends } from './backends.ts';
+import { type BackendChoice, WeightedBackends } from './backends.ts';
 
 export interface ConnectionRoute {
   /** What logs and decision records call it. */
   readonly name: string;
-  /** A service by weight; null when none takes traffic. `random` is in [0, 1). */
-  pick(random: number): string | null;
+  /** A service, and a subset of it, by weight; null when none takes traffic. `random` is in [0, 1). */
+  pick(random: number): BackendChoice | null;
 }
 
 /** What a listener carries besides requests. */
@@ -117,8 +117,8 @@ const NOTHING: Carried = { tls: false, tcp: false };
 
 function compile({ name, backends }: TlsRouteConfig | TcpRouteConfig): ConnectionRoute {
   const weighted = new WeightedBackends(
-    backends.map((backend) => ({ ...backend, subset: null, filters: [] })),
+    backends.map((backend) => ({ ...backend, filters: [] })),
     null,
   );
-  return { name, pick: (random) => weighted.pick(random)?.service ?? null };
+  return { name, pick: (random) => weighted.pick(random) };
 }
