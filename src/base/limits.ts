@@ -115,6 +115,8 @@ export const LIMITS = {
   // Tables.
   services: 16_384,
   endpoints: 65_536,
+  /** Of one service: each has a picker, and with maglev a table of 256 KiB, in every worker. */
+  subsets: 64,
   listeners: 256,
   /** One bit each in the ledger's masks of waiting workers, less one for a successor beside the worker it replaces. */
   workers: 30,

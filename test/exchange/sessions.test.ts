@@ -7,6 +7,7 @@ import { ask, type Endpoint, endpoints } from './choice-kit.ts';
 
 const session = (parts = ''): { service: string } => ({
   service: `sessionPersistence: { sessionName: home${parts === '' ? '' : `, ${parts}`} }
+loadBalancer: { policy: round-robin }
 outlierDetection: { consecutiveGatewayErrors: 1, maxEjectionPercent: 100 }
 panicThreshold: 0`,
 });

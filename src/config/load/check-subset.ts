@@ -1,10 +1,17 @@
 /** Checks of meaning for subsets and sessions. */
+import { LIMITS } from '../../base/index.ts';
 import type { CheckContext } from './context.ts';
 import type { ServiceFields } from './service-schema.ts';
 import type { Path } from './source-text.ts';
 
 export function checkSubsets(service: ServiceFields, path: Path, context: CheckContext): void {
   const { subsets, subsetFallbackPolicy: fallback, defaultSubset, endpoints } = service;
+  if (subsets.length > LIMITS.subsets)
+    context.fault({
+      path: [...path, 'subsets'],
+      expected: `at most ${LIMITS.subsets} subsets`,
+      found: `${subsets.length}`,
+    });
   const names = new Set<string>();
   subsets.forEach(({ name, labels }, i) => {
     const at = [...path, 'subsets', i];

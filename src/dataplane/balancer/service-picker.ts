@@ -58,6 +58,7 @@ export class ServicePicker implements Picker {
   private count(state: PickState): void {
     if (state.picker !== this) {
       state.picker = this;
+      state.zone = ZONE.none;
       state.loads = null;
       state.schedules.length = 0;
       state.warming.length = 0;

@@ -38,13 +38,13 @@ export interface PickedEndpoint {
   readonly choice: string;
 }
 
-/** To pick from; `subset` is empty for all endpoints. */
+/** To pick from: all endpoints, or those of a subset. */
 interface Pool {
+  /** Empty: all endpoints. */
   readonly subset: string;
+  readonly indexes: readonly number[];
   readonly picker: Picker;
   readonly state: PickState;
-  /** The service has endpoints in it, whether or not they may be used. */
-  readonly exists: boolean;
 }
 
 export class Candidates {
@@ -72,7 +72,7 @@ export class Candidates {
     this.around = around;
     this.config = config;
     this.addresses = config.endpoints.map(addressOf);
-    this.all = this.pool('', undefined, undefined);
+    this.all = this.pool('', undefined);
     this.compileSubsets();
   }
 
@@ -80,7 +80,7 @@ export class Candidates {
     this.config = config;
     this.addresses = config.endpoints.map(addressOf);
     this.byAddress = null;
-    this.all = this.pool('', undefined, this.all);
+    this.all = this.pool('', this.all);
     this.compileSubsets();
   }
 
@@ -140,16 +140,17 @@ export class Candidates {
 
   /** Whether there are endpoints for such a request at all. */
   has(subset: string): boolean {
-    return this.poolOf(subset)?.exists === true;
+    const pool = this.poolOf(subset);
+    return pool !== null && pool.indexes.length > 0;
   }
 
   /** The one of a session; null: it is gone, in another subset, or may not be used. */
-  private ofSession(address: string, { picker, state }: Pool, nowMs: number): PickedEndpoint | null {
+  private ofSession(address: string, pool: Pool, nowMs: number): PickedEndpoint | null {
     this.byAddress ??= new Map(this.addresses.map((at, index) => [at, index]));
     const index = this.byAddress.get(address);
-    if (index === undefined || !picker.has(index)) return null;
+    if (index === undefined || !pool.picker.has(index)) return null;
     const { slot } = this.config.endpoints[index] as EndpointConfig;
-    return state.admitStated(slot, nowMs) ? this.admitted(index, state, null, 'session') : null;
+    return pool.state.admitStated(slot, nowMs) ? this.admitted(index, pool.state, null, 'session') : null;
   }
 
   private sessionCounter(kept: PickedEndpoint | null): number {
@@ -174,7 +175,7 @@ export class Candidates {
   private poolOf(subset: string): Pool | null {
     const { subsetFallback, defaultSubset } = this.config;
     const pool = this.subsets.get(subset);
-    if (pool?.exists === true) return pool;
+    if (pool !== undefined && pool.indexes.length > 0) return pool;
     if (subsetFallback === 'none') return null;
     if (subsetFallback === 'any-endpoint') return this.all;
     return this.subsets.get(defaultSubset ?? '') ?? null;
@@ -182,25 +183,31 @@ export class Candidates {
 
   private compileSubsets(): void {
     const gone = new Set(this.subsets.keys());
-    for (const { name, labels } of this.config.subsets) {
+    for (const { name } of this.config.subsets) {
       gone.delete(name);
-      const wanted = Object.entries(labels);
-      const indexes = this.config.endpoints.flatMap((endpoint, index) =>
-        wanted.every(([key, value]) => endpoint.labels?.[key] === value) ? [index] : [],
-      );
-      this.subsets.set(name, this.pool(name, indexes, this.subsets.get(name)));
+      this.subsets.set(name, this.pool(name, this.subsets.get(name)));
     }
     for (const name of gone) this.subsets.delete(name);
   }
 
-  private pool(subset: string, indexes: readonly number[] | undefined, before: Pool | undefined): Pool {
+  /** `before`: of the same name, in the configuration before. */
+  private pool(subset: string, before: Pool | undefined): Pool {
     const name = subset === '' ? '' : `subset ${subset}`;
+    const indexes = this.indexesOf(subset);
     return {
       subset,
+      indexes,
       picker: compilePicker(this.config, this.around, name, indexes),
       state: before?.state ?? new PickState(this.ledger.endpoints, this.random),
-      exists: (indexes ?? this.config.endpoints).length > 0,
     };
+  }
+
+  private indexesOf(subset: string): readonly number[] {
+    const { endpoints, subsets } = this.config;
+    const wanted = Object.entries(subsets.find(({ name }) => name === subset)?.labels ?? {});
+    return endpoints.flatMap(({ labels }, index) =>
+      wanted.every(([key, value]) => labels?.[key] === value) ? [index] : [],
+    );
   }
 }
 
