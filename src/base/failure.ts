@@ -122,7 +122,7 @@ export const FAILURE_KINDS = {
     status: 503,
     origin: 'proxy',
     retry: 'no',
-    cure: 'every endpoint is unhealthy or ejected, or none is configured; see /clusters',
+    cure: 'every endpoint (of the subset, or the one of the session) is unhealthy or ejected, or there is none; see /clusters',
   },
   'max-requests': {
     flag: 'UO',
