@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { Agent, request as httpRequest } from 'node:http';
 import { test } from 'node:test';
 import { withNode } from '../kit/node.ts';
-import { freePort } from '../kit/proxy.ts';
 import { httpBackend } from '../kit/raw.ts';
 
 const SECONDS = Number(process.env.OUTBOARD_SOAK_SECONDS ?? 2);
@@ -25,14 +24,17 @@ function call(agent: Agent, port: number, user: string): Promise<number> {
   });
 }
 
-function config(port: number, backend: number, limits: string): string {
+function config(backend: number, limits: string): string {
   return `
-listeners: [{ name: web, address: 127.0.0.1:${port} }]
+listeners: [{ name: web, address: 127.0.0.1:0 }]
 routes: [{ name: all, rules: [{ backendRefs: [{ name: a }], rateLimits: [${limits}] }] }]
 services: [{ name: a, endpoints: [{ address: 127.0.0.1:${backend} }] }]
 workers: 4
 `;
 }
+
+/** Of the log: a port that the system gave. */
+const LISTENS = /"web 127\.0\.0\.1:(\d+)"/;
 
 /** Runs `use` with a node of four workers, and as many connections as there are agents. */
 async function withLimits(
@@ -48,10 +50,10 @@ async function withLimits(
     hits++;
     response.end('ok');
   });
-  const port = await freePort();
   const agents = Array.from({ length: CONNECTIONS }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
-  await withNode(config(port, backend.port, limits), async (node) => {
-    await use(node, agents, port);
+  await withNode(config(backend.port, limits), async (node) => {
+    const [, port] = LISTENS.exec(await node.said(LISTENS)) as RegExpExecArray;
+    await use(node, agents, Number(port));
     for (const agent of agents) agent.destroy();
   });
   await backend.close();
