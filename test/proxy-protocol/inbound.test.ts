@@ -162,7 +162,7 @@ describe('what is refused', () => {
   });
 
   test('one who is too slow; one who leaves is nobody to write down', async () => {
-    const listener = `${listening()}\ntimeouts: { header: 60ms }`;
+    const listener = `${listening()}\ntimeouts: { header: 300ms }`;
     await withProxy(oneService([backend], { listener }), async (proxy) => {
       await refused(proxy, /not complete in time/, 'PROXY TCP4 ');
       await refused(proxy, /not complete in time/);
