@@ -22,7 +22,7 @@ import { SlotKeeper } from './supervisor/slots.ts';
 import { StartError } from './supervisor/start-error.ts';
 import { TelemetryHub } from './supervisor/telemetry.ts';
 import { DEFAULT_TUNING, type Tuning } from './supervisor/tuning.ts';
-import { serviceReadings } from './supervisor/views.ts';
+import { hasTraffic, serviceReadings } from './supervisor/views.ts';
 import { SPARE_COLUMNS, WorkerPool } from './supervisor/worker-pool.ts';
 import type { WorkerThread } from './supervisor/worker-thread.ts';
 
@@ -135,7 +135,8 @@ class RunningSupervisor implements Supervisor {
     this.health = new HealthChecker({
       clock,
       secrets: () => this.secrets.current,
-      setHealth: (slot, passes) => this.ledger.endpoints.setHealth(slot, passes),
+      ledger: this.ledger.endpoints,
+      hasTraffic: (slot) => hasTraffic(this.ledger, slot),
       onEvent,
     });
     this.outliers = new OutlierWatch({ clock, ledger: this.ledger.endpoints, onEvent });
@@ -149,7 +150,7 @@ class RunningSupervisor implements Supervisor {
       health: this.health,
       onInForce: (snapshot) => this.onInForce(snapshot),
     });
-    const views = { ledger: this.ledger, health: this.health, clock };
+    const views = { ledger: this.ledger, health: this.health, outliers: this.outliers, clock };
     this.telemetry = new TelemetryHub({
       clock,
       logger: this.logger,
@@ -165,7 +166,8 @@ class RunningSupervisor implements Supervisor {
 
   /** Resolves when the admin server answers; `ready` follows when the workers listen. */
   async start(): Promise<void> {
-    const views = { ledger: this.ledger, health: this.health, clock: this.clock };
+    const { ledger, health, outliers, clock } = this;
+    const views = { ledger, health, outliers, clock };
     const api = createAdminApi({
       ...this.parts(),
       clock: this.clock,
@@ -331,6 +333,7 @@ class RunningSupervisor implements Supervisor {
 
   private onInForce(snapshot: Snapshot): void {
     this.telemetry.configure(snapshot);
+    this.health.inForce();
     if (snapshot.services !== this.watched) this.outliers.update(snapshot);
     this.watched = snapshot.services;
     this.memory.touched();
@@ -352,10 +355,17 @@ class RunningSupervisor implements Supervisor {
 
   private onHealthEvent(event: HealthEvent): void {
     const { type, ...fields } = event;
-    const isBad = type === 'unhealthy' || type === 'ejected';
-    this.logger[isBad ? 'warn' : 'info'](fields, `endpoint ${type}`);
+    this.logger[BAD_NEWS.has(type) ? 'warn' : 'info'](fields, `endpoint ${type}`);
   }
 }
+
+const BAD_NEWS: ReadonlySet<HealthEvent['type']> = new Set([
+  'unhealthy',
+  'failed a check',
+  'degraded',
+  'ejected',
+  'detected',
+]);
 
 /** Beside this module, which is `.ts` in a clone and `.js` where it was built. */
 function workerUrl(): URL {

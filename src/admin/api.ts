@@ -63,6 +63,14 @@ export interface ClusterView {
   };
   /** Retries refused because the budget was empty; null: the budget is off. */
   readonly retryBudgetExhausted: number | null;
+  /**
+   * Of the last interval, in percent, over answers and over attempts to get one. Null inside: too few endpoints had
+   * enough requests; null: the service has no outlier detection.
+   */
+  readonly successRates: {
+    readonly external: SuccessRateView | null;
+    readonly localOrigin: SuccessRateView | null;
+  } | null;
   readonly endpoints: readonly EndpointView[];
 }
 
@@ -76,6 +84,12 @@ export interface RateLimitView {
   readonly remaining: number;
   /** Keys whose bucket is not full; null: it has none. */
   readonly keys: number | null;
+}
+
+export interface SuccessRateView {
+  readonly average: number;
+  /** An endpoint below it is ejected. */
+  readonly threshold: number;
 }
 
 export interface GaugeView {
@@ -103,10 +117,21 @@ export interface EndpointView {
   readonly latencyMs: number | null;
   /** By active checks; `unchecked`: the service has none; `pending`: the first has not ended. */
   readonly health: 'healthy' | 'unhealthy' | 'pending' | 'unchecked';
+  /** Its last check that passed said so; it gets requests only while the healthy ones do not suffice. */
+  readonly degraded: boolean;
   readonly outlier: 'healthy' | 'ejected' | 'probing';
   readonly ejectedUntil: string | null;
   /** Ejections that count for the length of the next one. */
   readonly ejections: number;
+  /** What the detector found that was the last to find it out; null: none has. */
+  readonly lastDetection: {
+    readonly detector: string;
+    readonly observed: number;
+    readonly threshold: number;
+  } | null;
+  /** Of the last interval, in percent; null: it had too few requests. */
+  readonly successRate: number | null;
+  readonly localOriginSuccessRate: number | null;
   readonly activeRequests: number;
   readonly consecutive: {
     readonly errors5xx: number;

@@ -19,6 +19,7 @@ export {
   type SlotOf,
   serviceSlotKey,
 } from './draft.ts';
+export type * from './health-config.ts';
 export type * from './rate-limit-config.ts';
 export { rateLimitKey } from './rate-limit-config.ts';
 export { renderConfig } from './render.ts';

@@ -6,6 +6,7 @@
 import { formatDuration } from '../base/index.ts';
 import { grpcMatchOf } from './grpc-path.ts';
 import { balancing, endpoint } from './render-balancer.ts';
+import { renderHealthCheck, renderOutlier } from './render-health.ts';
 import { address, given, type Rendered, same } from './render-parts.ts';
 import { renderGlobalRateLimit, renderRateLimits } from './render-rate-limit.ts';
 import type {
@@ -274,35 +275,13 @@ function service(config: ServiceConfig): Rendered {
             interval: formatDuration(budget.intervalMs),
             minRetryRate: { count: budget.minCount, interval: formatDuration(budget.minIntervalMs) },
           },
-    ...given('outlierDetection', config.outlierDetection, (outlier) => {
-      const { intervalMs, baseEjectionMs, maxEjectionMs, ...counts } = outlier;
-      return {
-        ...counts,
-        interval: formatDuration(intervalMs),
-        baseEjectionTime: formatDuration(baseEjectionMs),
-        maxEjectionTime: formatDuration(maxEjectionMs),
-      };
-    }),
-    ...given(
-      'healthCheck',
-      config.healthCheck,
-      ({ grpc, path, host, intervalMs, timeoutMs, expectedStatuses, ...rest }) => ({
-        ...rest,
-        ...(grpc === null ? { path, expectedStatuses: expectedStatuses.map(statusRange) } : { grpc }),
-        ...given('host', host, same),
-        interval: formatDuration(intervalMs),
-        timeout: formatDuration(timeoutMs),
-      }),
-    ),
+    ...given('outlierDetection', config.outlierDetection, renderOutlier),
+    ...given('healthCheck', config.healthCheck, renderHealthCheck),
     ...given('tls', config.tls, upstreamTls),
     ...given('proxyProtocol', config.proxyProtocol, same),
     panicThreshold: config.panicThreshold,
     ...renderRateLimits(config.rateLimits),
   };
-}
-
-function statusRange([low, high]: readonly [number, number]): number | string {
-  return low === high ? low : `${low}-${high}`;
 }
 
 function upstreamTls(tls: UpstreamTls): Rendered {

@@ -1,4 +1,5 @@
 /** Services of the snapshot: where requests go, how one endpoint is chosen, and what its requests may take. */
+import type { HealthCheckConfig, OutlierConfig } from './health-config.ts';
 import type { RateLimitConfig } from './rate-limit-config.ts';
 import type { UpstreamTls } from './secrets.ts';
 
@@ -216,31 +217,4 @@ export interface RetryBudgetConfig {
   readonly intervalMs: number;
   readonly minCount: number;
   readonly minIntervalMs: number;
-}
-
-export interface OutlierConfig {
-  readonly consecutive5xxErrors: number;
-  readonly consecutiveGatewayErrors: number;
-  readonly consecutiveLocalOriginFailures: number;
-  readonly intervalMs: number;
-  readonly baseEjectionMs: number;
-  readonly maxEjectionMs: number;
-  readonly maxEjectionPercent: number;
-  /** So many may be ejected whatever the percentage says, while one other endpoint stays. */
-  readonly maxEjectionCount: number;
-}
-
-export interface HealthCheckConfig {
-  /** grpc.health.v1 in place of a GET: `path` and `expectedStatuses` then say nothing. Null: HTTP. */
-  readonly grpc: {
-    /** What is asked about; empty: the server as a whole. */
-    readonly service: string;
-  } | null;
-  readonly path: string;
-  readonly host: string | null;
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  readonly healthyThreshold: number;
-  readonly unhealthyThreshold: number;
-  readonly expectedStatuses: readonly (readonly [number, number])[];
 }

@@ -1,9 +1,8 @@
-// The supervisor's end of the endpoint table: slots, active health, the decay of ejection multipliers,
-// and what ended workers held. Workers change an endpoint by compare-and-swap at the same time, so
+// The supervisor's end of the endpoint table: slots, active health, the detectors that look at an interval,
+// the decay of ejection multipliers, and what ended workers held. Workers change an endpoint by compare-and-swap at the same time, so
 // every transition here is one too.
-
 import type { Clock } from '../base/index.ts';
-import { resetFailures } from './endpoints.ts';
+import { Ejector, resetFailures } from './ejection.ts';
 import {
   ACTIVE,
   CHANGED,
@@ -14,6 +13,7 @@ import {
   EJECTION_IN_PROGRESS,
   ENDPOINT_EJECTIONS,
   ENDPOINT_WORDS,
+  FINDING,
   LATENCY,
   type Layout,
   type Memory,
@@ -21,20 +21,36 @@ import {
   SERVICE,
   SINCE,
   STATE,
+  UNAVAILABLE,
+  UNENFORCED,
   UNTIL,
 } from './layout.ts';
 import {
+  DEGRADED,
+  detectorOf,
+  generationOf,
   hasPassed,
   inPhase,
   momentOf,
   nextGeneration,
+  observedOf,
   ownerOf,
   PHASE,
   phaseOf,
   REMOVED,
+  SUPERVISOR,
+  thresholdOf,
   UNHEALTHY,
 } from './outlier.ts';
+import {
+  DETECTOR_NAMES,
+  type Detector,
+  type DetectorName,
+  type OutlierOutcome,
+  type OutlierPolicy,
+} from './outlier-policy.ts';
 import { countOf, giveBackOwned, isBusyCell, ownedCount, recountFrozen } from './owned.ts';
+import { ResultSums } from './results.ts';
 import { SlotTable, type SlotUsage } from './slots.ts';
 
 /** What one endpoint shows at a moment: for /clusters and metrics. */
@@ -44,16 +60,29 @@ export interface EndpointReading {
   readonly state: 'healthy' | 'ejected' | 'probing';
   /** False while its active health check fails. */
   readonly passesHealthCheck: boolean;
+  /** Its last active check passed and called it degraded. */
+  readonly degraded: boolean;
   /** Milliseconds until a probe is admitted; 0 when not ejected. */
   readonly ejectedForMs: number;
   /** k in min(base * k, max). */
   readonly ejectionMultiplier: number;
   readonly ejections: number;
+  /** Detections that the policy's `enforcing` let pass. */
+  readonly unenforced: number;
+  /** What the last detection, enforced or not, found; meaningless while there was none. */
+  readonly finding: Finding;
   readonly consecutive5xx: number;
   readonly consecutiveGatewayErrors: number;
   readonly consecutiveLocalOriginFailures: number;
   /** Peak EWMA at its last answer, in ms; null: none yet, or nobody measures. */
   readonly latencyMs: number | null;
+}
+
+/** Counts (16,383 for more), or percentages. */
+export interface Finding {
+  readonly detector: DetectorName;
+  readonly observed: number;
+  readonly threshold: number;
 }
 
 /** An ejection over for longer than this is restated, so that 32-bit time never makes it future again. */
@@ -65,11 +94,21 @@ export class EndpointAdmin {
   readonly #clock: Clock;
   readonly #slots: SlotTable;
   readonly #ofService: (Set<number> | undefined)[] = [];
+  readonly #ejector: Ejector;
+  readonly #results: ResultSums;
 
-  constructor(memory: Memory, layout: Layout, oldestVersion: () => number, clock: Clock) {
+  constructor(
+    memory: Memory,
+    layout: Layout,
+    oldestVersion: () => number,
+    clock: Clock,
+    random: () => number,
+  ) {
     this.#memory = memory;
     this.#layout = layout;
     this.#clock = clock;
+    this.#ejector = new Ejector(memory, layout, SUPERVISOR, layout.supervisor(), random);
+    this.#results = new ResultSums(memory, layout);
     this.#slots = new SlotTable({
       name: 'endpoints',
       capacity: layout.maxEndpoints,
@@ -89,7 +128,7 @@ export class EndpointAdmin {
     const line = this.#layout.endpoint(slot);
     this.#memory[line + SERVICE] = service;
     Atomics.store(this.#memory, line + SINCE, momentOf(this.#clock.nowMs()));
-    this.#update(line, (state) => nextGeneration(state) & ~(REMOVED | UNHEALTHY));
+    this.#update(line, (state) => nextGeneration(state) & ~(REMOVED | UNHEALTHY | DEGRADED));
     this.#endpointsOf(service).add(slot);
     return slot;
   }
@@ -102,6 +141,7 @@ export class EndpointAdmin {
     const before = this.#update(line, (state) => inPhase(nextGeneration(state), PHASE.healthy, 0) | REMOVED);
     this.#endpointsOf(service).delete(slot);
     if (phaseOf(before) !== PHASE.healthy) this.#countReturned(service);
+    else if ((before & UNHEALTHY) !== 0) this.#countUnavailable(service, -1);
     resetFailures(this.#memory, line);
     this.#memory[line + MULTIPLIER] = 0;
   }
@@ -113,14 +153,73 @@ export class EndpointAdmin {
   /** States the verdict of active health checking. Endpoints start out as passing. */
   setHealth(endpoint: number, passes: boolean): void {
     const line = this.#layout.endpoint(endpoint);
-    if (!passes) {
-      Atomics.or(this.#memory, line + STATE, UNHEALTHY);
-      return;
-    }
     // Before it is seen as healthy, so that nobody takes it for one that has been so for long.
-    const wasUnhealthy = (Atomics.load(this.#memory, line + STATE) & UNHEALTHY) !== 0;
-    if (wasUnhealthy) Atomics.store(this.#memory, line + SINCE, momentOf(this.#clock.nowMs()));
-    Atomics.and(this.#memory, line + STATE, ~UNHEALTHY);
+    if (passes && !this.passesHealth(endpoint))
+      Atomics.store(this.#memory, line + SINCE, momentOf(this.#clock.nowMs()));
+    const before = passes
+      ? Atomics.and(this.#memory, line + STATE, ~UNHEALTHY)
+      : Atomics.or(this.#memory, line + STATE, UNHEALTHY);
+    const changed = ((before & UNHEALTHY) === 0) !== passes;
+    if (changed && phaseOf(before) === PHASE.healthy)
+      this.#countUnavailable(this.#memory[line + SERVICE], passes ? -1 : 1);
+  }
+
+  /** False once active checks fail, or since the endpoint itself asked a worker for no more requests. */
+  passesHealth(endpoint: number): boolean {
+    return (Atomics.load(this.#memory, this.#layout.endpoint(endpoint) + STATE) & UNHEALTHY) === 0;
+  }
+
+  /** States what the last passing check said of the endpoint. */
+  setDegraded(endpoint: number, degraded: boolean): void {
+    const word = this.#layout.endpoint(endpoint) + STATE;
+    if (degraded) Atomics.or(this.#memory, word, DEGRADED);
+    else Atomics.and(this.#memory, word, ~DEGRADED);
+  }
+
+  /** What ended at the endpoint since the last call for it, by RESULT. Holds until the next call for any endpoint. */
+  takeResults(endpoint: number): Readonly<Uint32Array> {
+    return this.#results.take(endpoint);
+  }
+
+  /** A rate found the endpoint out, as it is now; see Ejector.detected. `observed` and `threshold` in percent. */
+  detected(
+    endpoint: number,
+    nowMs: number,
+    hosts: number,
+    policy: OutlierPolicy,
+    detector: Detector,
+    observed: number,
+    threshold: number,
+  ): OutlierOutcome {
+    const state = Atomics.load(this.#memory, this.#layout.endpoint(endpoint) + STATE);
+    const ticket = generationOf(state) << 1;
+    return this.#ejector.detected(
+      endpoint,
+      ticket,
+      nowMs,
+      hosts,
+      policy,
+      detector,
+      HUNDREDTHS * observed,
+      HUNDREDTHS * threshold,
+    );
+  }
+
+  /**
+   * How many endpoints of the service are neither ejected nor failing their active checks; and states anew how many
+   * fail those alone, which ejections in between have blurred.
+   */
+  recountHealthy(service: number): number {
+    let healthy = 0;
+    let unavailable = 0;
+    for (const endpoint of this.#endpointsOf(service)) {
+      const state = Atomics.load(this.#memory, this.#layout.endpoint(endpoint) + STATE);
+      if (phaseOf(state) !== PHASE.healthy) continue;
+      if ((state & UNHEALTHY) === 0) healthy++;
+      else unavailable++;
+    }
+    Atomics.store(this.#memory, this.#layout.statistics(service) + UNAVAILABLE, unavailable);
+    return healthy;
   }
 
   /** Ends an ejection now (Envoy: successful_active_health_check_uneject_host). False: it was not ejected. */
@@ -167,9 +266,12 @@ export class EndpointAdmin {
       active: countOf(memory, line + ACTIVE),
       state: isEjected ? 'ejected' : phase === PHASE.probing ? 'probing' : 'healthy',
       passesHealthCheck: (state & UNHEALTHY) === 0,
+      degraded: (state & DEGRADED) !== 0,
       ejectedForMs: isEjected ? Math.max(0, remainingMs) : 0,
       ejectionMultiplier: Atomics.load(memory, line + MULTIPLIER),
       ejections: Atomics.load(memory, line + ENDPOINT_EJECTIONS) >>> 0,
+      unenforced: Atomics.load(memory, line + UNENFORCED) >>> 0,
+      finding: findingOf(Atomics.load(memory, line + FINDING)),
       consecutive5xx: Atomics.load(memory, line + CONSECUTIVE_5XX),
       consecutiveGatewayErrors: Atomics.load(memory, line + CONSECUTIVE_GATEWAY),
       consecutiveLocalOriginFailures: Atomics.load(memory, line + CONSECUTIVE_LOCAL),
@@ -232,6 +334,10 @@ export class EndpointAdmin {
     Atomics.sub(this.#memory, this.#layout.statistics(service) + EJECTED, 1);
   }
 
+  #countUnavailable(service: number, by: number): void {
+    Atomics.add(this.#memory, this.#layout.statistics(service) + UNAVAILABLE, by);
+  }
+
   #endpointsOf(service: number): Set<number> {
     let endpoints = this.#ofService[service];
     if (endpoints === undefined) {
@@ -245,8 +351,9 @@ export class EndpointAdmin {
   #clear(slot: number): void {
     const line = this.#layout.endpoint(slot);
     const state = nextGeneration(this.#memory[line + STATE]);
+    this.#results.take(slot);
     this.#memory.fill(0, line, line + ENDPOINT_WORDS);
-    Atomics.store(this.#memory, line + STATE, inPhase(state, PHASE.healthy, 0) & ~UNHEALTHY);
+    Atomics.store(this.#memory, line + STATE, inPhase(state, PHASE.healthy, 0) & ~(UNHEALTHY | DEGRADED));
   }
 
   /** Applies a transition; returns the state before it. */
@@ -260,4 +367,12 @@ export class EndpointAdmin {
 
 function slotKey(service: number, key: string): string {
   return `${service} ${key}`;
+}
+
+const HUNDREDTHS = 100;
+
+function findingOf(word: number): Finding {
+  const detector = DETECTOR_NAMES[detectorOf(word)];
+  const scale = detector.startsWith('SUCCESS_RATE') || detector.startsWith('FAILURE') ? HUNDREDTHS : 1;
+  return { detector, observed: observedOf(word) / scale, threshold: thresholdOf(word) / scale };
 }

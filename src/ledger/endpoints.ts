@@ -1,48 +1,30 @@
-// What all workers know of an endpoint: active requests, consecutive failures, ejection.
+// What all workers know of an endpoint: active requests, consecutive failures, health, ejection.
 //
 // Ejection follows Envoy's outlier detection with two changes: a count floor beside the percentage
 // (10 % of fewer than 10 hosts ejects nobody in Envoy, envoy#27909), and Linkerd's return by a
-// single probe instead of by time alone. The number of ejected endpoints of a service is reserved
-// by compare-and-swap before an endpoint changes state and returned after, so it is never below
-// the truth and concurrent ejections never pass the limit. A worker marks the service whose number
-// it is changing; if it ends then, the supervisor freezes the number and recounts (see owned.ts).
+// single probe instead of by time alone. How an endpoint is ejected is in ejection.ts.
+import { Ejector, isCurrent } from './ejection.ts';
 import {
   ACTIVE,
-  CHANGED,
   CONSECUTIVE_5XX,
   CONSECUTIVE_GATEWAY,
   CONSECUTIVE_LOCAL,
-  EJECTED,
-  EJECTION_IN_PROGRESS,
-  EJECTIONS,
-  EJECTIONS_OVERFLOW,
-  ENDPOINT_EJECTIONS,
   LATENCY,
   LATENCY_AT,
   type Layout,
   type Memory,
-  MULTIPLIER,
   SERVICE,
   SINCE,
   STATE,
+  UNAVAILABLE,
   UNTIL,
 } from './layout.ts';
-import {
-  generationOf,
-  hasPassed,
-  inPhase,
-  momentOf,
-  nextGeneration,
-  ownerOf,
-  PHASE,
-  phaseOf,
-  REMOVED,
-  UNHEALTHY,
-} from './outlier.ts';
+import { DEGRADED, generationOf, hasPassed, inPhase, PHASE, phaseOf, UNHEALTHY } from './outlier.ts';
 import {
   AVAILABLE,
   type Availability,
-  ejectionLimit,
+  DETECTOR,
+  type Detector,
   FAILED,
   type FailedKind,
   isProbe,
@@ -50,8 +32,9 @@ import {
   OUTLIER,
   type OutlierOutcome,
   type OutlierPolicy,
+  type Result,
 } from './outlier-policy.ts';
-import { acquireOwned, awaitThaw, countOf, FROZEN, releaseOwned } from './owned.ts';
+import { acquireOwned, countOf, releaseOwned } from './owned.ts';
 
 /**
  * One worker's access to every endpoint. `nowMs` is the clock of WorkerLedger. Nothing here allocates.
@@ -63,14 +46,15 @@ export class EndpointTable {
   readonly #floats: Float32Array;
   readonly #layout: Layout;
   readonly #worker: number;
-  readonly #inProgress: number;
+  readonly #ejector: Ejector;
 
-  constructor(memory: Memory, layout: Layout, worker: number) {
+  /** `random` returns 0 <= x < 1: for jitter, and for detections that are enforced now and then. */
+  constructor(memory: Memory, layout: Layout, worker: number, random: () => number) {
     this.#memory = memory;
     this.#floats = new Float32Array(memory.buffer);
     this.#layout = layout;
     this.#worker = worker;
-    this.#inProgress = layout.worker(worker) + EJECTION_IN_PROGRESS;
+    this.#ejector = new Ejector(memory, layout, worker, layout.worker(worker), random);
   }
 
   /** Counts an active request in, unless the endpoint has `limit` of them (Infinity: no limit). */
@@ -144,7 +128,7 @@ export class EndpointTable {
     const state = Atomics.load(this.#memory, line + STATE);
     if ((state & UNHEALTHY) !== 0) return AVAILABLE.no;
     const phase = phaseOf(state);
-    if (phase === PHASE.healthy) return AVAILABLE.yes;
+    if (phase === PHASE.healthy) return (state & DEGRADED) === 0 ? AVAILABLE.yes : AVAILABLE.degraded;
     if (phase !== PHASE.ejected) return AVAILABLE.no;
     return hasPassed(nowMs, Atomics.load(this.#memory, line + UNTIL)) ? AVAILABLE.probe : AVAILABLE.no;
   }
@@ -177,7 +161,7 @@ export class EndpointTable {
     const memory = this.#memory;
     const line = this.#layout.endpoint(endpoint);
     if (isProbe(ticket)) {
-      this.#endEjection(line, ticket, nowMs);
+      this.#ejector.end(endpoint, ticket, nowMs);
       return;
     }
     if (!isCurrent(Atomics.load(memory, line + STATE), ticket)) return;
@@ -201,10 +185,36 @@ export class EndpointTable {
   ): OutlierOutcome {
     const memory = this.#memory;
     const line = this.#layout.endpoint(endpoint);
-    if (isProbe(ticket)) return this.#ejectAgain(line, ticket, nowMs, policy);
+    if (isProbe(ticket)) return this.#ejector.again(endpoint, ticket, nowMs, policy);
     if (!isCurrent(Atomics.load(memory, line + STATE), ticket)) return OUTLIER.ignored;
-    if (!this.#countFailure(line, kind, policy)) return OUTLIER.counted;
-    return this.tryEject(endpoint, ticket, nowMs, hosts, policy);
+    if (kind !== FAILED.localOrigin) clear(memory, line + CONSECUTIVE_LOCAL); // it answered, so it was reached
+    if (kind === FAILED.serverError) clear(memory, line + CONSECUTIVE_GATEWAY);
+    const counted =
+      kind === FAILED.localOrigin && policy.splitExternalLocalOriginErrors ? LOCAL_ONLY : COUNTED[kind];
+    let outcome: OutlierOutcome = OUTLIER.counted;
+    for (const consecutive of counted) {
+      const found = this.#countInRow(endpoint, consecutive, ticket, nowMs, hosts, policy);
+      if (found === OUTLIER.ejected || outcome === OUTLIER.counted) outcome = found;
+    }
+    return outcome;
+  }
+
+  /**
+   * Counts how a request ended, for the success rates that the supervisor looks at; beside `reportSuccess` or
+   * `reportFailure`, of any request that says something of the endpoint.
+   */
+  count(endpoint: number, result: Result): void {
+    this.#memory[this.#layout.results(this.#worker, endpoint) + result]++;
+  }
+
+  /** The endpoint asks for no more requests (Envoy: x-envoy-immediate-health-check-fail): until its active checks pass. */
+  failHealth(endpoint: number): void {
+    const memory = this.#memory;
+    const line = this.#layout.endpoint(endpoint);
+    if ((Atomics.load(memory, line + STATE) & UNHEALTHY) !== 0) return;
+    const before = Atomics.or(memory, line + STATE, UNHEALTHY);
+    if ((before & UNHEALTHY) === 0 && phaseOf(before) === PHASE.healthy)
+      Atomics.add(memory, this.#layout.statistics(memory[line + SERVICE]) + UNAVAILABLE, 1);
   }
 
   /** The request ended without saying anything of the endpoint. A probe is free for the next request. */
@@ -213,152 +223,28 @@ export class EndpointTable {
     const word = this.#layout.endpoint(endpoint) + STATE;
     for (;;) {
       const state = Atomics.load(this.#memory, word);
-      if (!this.#ownsProbe(state, ticket)) return;
+      if (!this.#ejector.ownsProbe(state, ticket)) return;
       const ejected = inPhase(state, PHASE.ejected, 0);
       if (Atomics.compareExchange(this.#memory, word, state, ejected) === state) return;
     }
   }
 
-  /** Ejects a healthy endpoint now, within the limits, for detectors that count elsewhere. */
-  tryEject(
+  #countInRow(
     endpoint: number,
+    { detector, counter, threshold }: Consecutive,
     ticket: number,
     nowMs: number,
     hosts: number,
     policy: OutlierPolicy,
   ): OutlierOutcome {
-    const memory = this.#memory;
-    const line = this.#layout.endpoint(endpoint);
-    const service = memory[line + SERVICE];
-    const statistics = this.#layout.statistics(service);
-    if (!isCurrent(Atomics.load(memory, line + STATE), ticket)) return OUTLIER.ignored;
-    if (!this.#reserveEjection(service, ejectionLimit(hosts, policy))) {
-      Atomics.add(memory, statistics + EJECTIONS_OVERFLOW, 1);
-      return OUTLIER.overflow;
-    }
-    for (;;) {
-      const state = Atomics.load(memory, line + STATE);
-      if (!isCurrent(state, ticket)) {
-        Atomics.sub(memory, statistics + EJECTED, 1);
-        memory[this.#inProgress] = 0;
-        return OUTLIER.ignored;
-      }
-      const ejecting = inPhase(nextGeneration(state), PHASE.ejecting, this.#worker);
-      if (Atomics.compareExchange(memory, line + STATE, state, ejecting) === state) break;
-    }
-    this.#finishEjection(line, nowMs, policy);
-    memory[this.#inProgress] = 0;
-    return OUTLIER.ejected;
-  }
-
-  #countFailure(line: number, kind: FailedKind, policy: OutlierPolicy): boolean {
-    const memory = this.#memory;
-    let reached = false;
-    if (kind === FAILED.localOrigin) {
-      const local = Atomics.add(memory, line + CONSECUTIVE_LOCAL, 1) + 1;
-      reached = isReached(local, policy.consecutiveLocalOriginFailures);
-      if (policy.splitExternalLocalOriginErrors) return reached;
-    } else {
-      clear(memory, line + CONSECUTIVE_LOCAL); // it answered, so it was reached
-    }
-    if (kind === FAILED.serverError) {
-      clear(memory, line + CONSECUTIVE_GATEWAY);
-    } else {
-      const gateway = Atomics.add(memory, line + CONSECUTIVE_GATEWAY, 1) + 1;
-      if (isReached(gateway, policy.consecutiveGatewayErrors)) reached = true;
-    }
-    const any = Atomics.add(memory, line + CONSECUTIVE_5XX, 1) + 1;
-    return isReached(any, policy.consecutive5xxErrors) || reached;
-  }
-
-  #endEjection(line: number, ticket: number, nowMs: number): void {
-    const memory = this.#memory;
-    const service = memory[line + SERVICE];
-    this.#beginChange(service);
-    for (;;) {
-      const state = Atomics.load(memory, line + STATE);
-      if (!this.#ownsProbe(state, ticket)) break;
-      resetFailures(memory, line);
-      Atomics.store(memory, line + CHANGED, nowMs | 0);
-      Atomics.store(memory, line + SINCE, momentOf(nowMs));
-      if (Atomics.compareExchange(memory, line + STATE, state, inPhase(state, PHASE.healthy, 0)) === state) {
-        Atomics.sub(memory, this.#layout.statistics(service) + EJECTED, 1);
-        break;
-      }
-    }
-    memory[this.#inProgress] = 0;
-  }
-
-  #ejectAgain(line: number, ticket: number, nowMs: number, policy: OutlierPolicy): OutlierOutcome {
-    const memory = this.#memory;
-    for (;;) {
-      const state = Atomics.load(memory, line + STATE);
-      if (!this.#ownsProbe(state, ticket)) return OUTLIER.ignored;
-      const ejecting = inPhase(nextGeneration(state), PHASE.ejecting, this.#worker);
-      if (Atomics.compareExchange(memory, line + STATE, state, ejecting) === state) break;
-    }
-    this.#finishEjection(line, nowMs, policy);
-    return OUTLIER.ejected;
-  }
-
-  #finishEjection(line: number, nowMs: number, policy: OutlierPolicy): void {
-    const memory = this.#memory;
-    const longestMs = Math.max(policy.maxEjectionMs, policy.baseEjectionMs);
-    // As in Envoy, k stops where the duration stops growing, so that it is as quick to fall again.
-    let multiplier = Atomics.load(memory, line + MULTIPLIER);
-    if (policy.baseEjectionMs * multiplier < longestMs) {
-      multiplier = Atomics.add(memory, line + MULTIPLIER, 1) + 1;
-    }
-    const durationMs = Math.min(policy.baseEjectionMs * multiplier, longestMs);
-    Atomics.store(memory, line + UNTIL, (nowMs + durationMs) | 0);
-    Atomics.add(memory, line + ENDPOINT_EJECTIONS, 1);
-    Atomics.add(memory, this.#layout.statistics(memory[line + SERVICE]) + EJECTIONS, 1);
-    for (;;) {
-      const state = Atomics.load(memory, line + STATE);
-      if (phaseOf(state) !== PHASE.ejecting || ownerOf(state) !== this.#worker) return; // removed or unejected
-      const ejected = inPhase(state, PHASE.ejected, 0);
-      if (Atomics.compareExchange(memory, line + STATE, state, ejected) === state) return;
-    }
-  }
-
-  /** Marks the service in progress and adds one to its ejected endpoints, unless `limit` are. */
-  #reserveEjection(service: number, limit: number): boolean {
-    const memory = this.#memory;
-    const word = this.#layout.statistics(service) + EJECTED;
-    memory[this.#inProgress] = service + 1;
-    for (;;) {
-      const seen = Atomics.load(memory, word);
-      if ((seen & FROZEN) !== 0) {
-        memory[this.#inProgress] = 0;
-        awaitThaw(memory, word);
-        memory[this.#inProgress] = service + 1;
-      } else if (seen >= limit) {
-        memory[this.#inProgress] = 0;
-        return false;
-      } else if (Atomics.compareExchange(memory, word, seen, seen + 1) === seen) {
-        return true;
-      }
-    }
-  }
-
-  /** Marks the service in progress. The read-modify-write orders the mark before a later freeze. */
-  #beginChange(service: number): void {
-    const memory = this.#memory;
-    const word = this.#layout.statistics(service) + EJECTED;
-    memory[this.#inProgress] = service + 1;
-    while ((Atomics.add(memory, word, 0) & FROZEN) !== 0) {
-      memory[this.#inProgress] = 0;
-      awaitThaw(memory, word);
-      memory[this.#inProgress] = service + 1;
-    }
-  }
-
-  #ownsProbe(state: number, ticket: number): boolean {
-    return (
-      phaseOf(state) === PHASE.probing &&
-      ownerOf(state) === this.#worker &&
-      generationOf(state) === ticket >> 1
-    );
+    const word = this.#layout.endpoint(endpoint) + counter;
+    const count = Atomics.add(this.#memory, word, 1) + 1;
+    const limit = policy[threshold];
+    if (limit === 0 || count < limit) return OUTLIER.counted;
+    const found = this.#ejector.detected(endpoint, ticket, nowMs, hosts, policy, detector, count, limit);
+    // As in Envoy, what was let pass begins to count anew.
+    if (found === OUTLIER.unenforced) Atomics.store(this.#memory, word, 0);
+    return found;
   }
 }
 
@@ -367,20 +253,32 @@ const DAY_MS = 86_400_000;
 /** 0 would be no answer yet. */
 const LATENCY_MS_MIN = 0.001;
 
-/** Forgets the consecutive failures of the endpoint whose line starts at `line`. */
-export function resetFailures(memory: Memory, line: number): void {
-  Atomics.store(memory, line + CONSECUTIVE_5XX, 0);
-  Atomics.store(memory, line + CONSECUTIVE_GATEWAY, 0);
-  Atomics.store(memory, line + CONSECUTIVE_LOCAL, 0);
+/** A detector that counts failures in a row: in which word of the endpoint's line, and up to what. */
+interface Consecutive {
+  readonly detector: Detector;
+  readonly counter: number;
+  readonly threshold: 'consecutive5xxErrors' | 'consecutiveGatewayErrors' | 'consecutiveLocalOriginFailures';
 }
 
-function isCurrent(state: number, ticket: number): boolean {
-  return phaseOf(state) === PHASE.healthy && (state & REMOVED) === 0 && generationOf(state) === ticket >> 1;
-}
+const ANY_5XX: Consecutive = {
+  detector: DETECTOR.consecutive5xx,
+  counter: CONSECUTIVE_5XX,
+  threshold: 'consecutive5xxErrors',
+};
+const GATEWAY: Consecutive = {
+  detector: DETECTOR.consecutiveGatewayFailure,
+  counter: CONSECUTIVE_GATEWAY,
+  threshold: 'consecutiveGatewayErrors',
+};
+const LOCAL: Consecutive = {
+  detector: DETECTOR.consecutiveLocalOriginFailure,
+  counter: CONSECUTIVE_LOCAL,
+  threshold: 'consecutiveLocalOriginFailures',
+};
 
-function isReached(count: number, threshold: number): boolean {
-  return threshold > 0 && count >= threshold;
-}
+/** What counts a failure, by its kind, in Envoy's order. */
+const COUNTED = [[ANY_5XX], [GATEWAY, ANY_5XX], [LOCAL, GATEWAY, ANY_5XX]] as const;
+const LOCAL_ONLY = [LOCAL] as const;
 
 /** Most answers find 0 here: reading first keeps the line shared between cores. */
 function clear(memory: Memory, word: number): void {

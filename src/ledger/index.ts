@@ -12,22 +12,29 @@ export {
   type WorkerCells,
 } from './cells.ts';
 export { type ConnectionSlots, HANDOVER_MS } from './connections.ts';
-export type { EndpointAdmin, EndpointReading } from './endpoint-admin.ts';
+export type { EndpointAdmin, EndpointReading, Finding } from './endpoint-admin.ts';
 export type { EndpointTable } from './endpoints.ts';
 export type { GaugeReading, ServiceGauges } from './gauges.ts';
 export { GAUGE, type Gauge, type LedgerBuffers, type LedgerShape, MAX_WORKERS } from './layout.ts';
-export { createLedger, type EjectionReading, type Ledger } from './ledger.ts';
+export { createLedger, type DetectionReading, type EjectionReading, type Ledger } from './ledger.ts';
 export {
   AVAILABLE,
   type Availability,
+  DETECTOR,
+  DETECTOR_NAMES,
+  type Detector,
+  type DetectorName,
   ejectionLimit,
   FAILED,
   type FailedKind,
+  healthyFloor,
   isProbe,
   NOT_ADMITTED,
   OUTLIER,
   type OutlierOutcome,
   type OutlierPolicy,
+  RESULT,
+  type Result,
 } from './outlier-policy.ts';
 export type { RateLimitAdmin } from './rate-limit-admin.ts';
 export type { RateLimitBucket, RateLimitBuckets } from './rate-limits.ts';

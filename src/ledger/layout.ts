@@ -58,11 +58,19 @@ export const EJECTIONS_OVERFLOW = 1;
 export const EJECTIONS = 2;
 export const BUDGET_EXHAUSTED = 3;
 export const HEDGE_CREDIT = 4;
+/** Endpoints that are out for failing their active checks alone; recounted now and then, since ejections cross it. */
+export const UNAVAILABLE = 5;
+
+/** Detectors of outliers; one word each in the two halves of a service's line of detections. */
+export const DETECTORS = 8;
+export const DETECTED = 0;
+export const ENFORCED = DETECTORS;
 
 const RETRY_WINDOW = GAUGES * LINE;
 const FLOOR_WINDOW = RETRY_WINDOW + BUCKETS;
 const STATISTICS = FLOOR_WINDOW + BUCKETS;
-const SERVICE_WORDS = STATISTICS + LINE;
+const DETECTIONS = STATISTICS + LINE;
+const SERVICE_WORDS = DETECTIONS + LINE;
 
 /** Words inside an endpoint's line. */
 export const ACTIVE = 0;
@@ -75,6 +83,9 @@ export const CONSECUTIVE_GATEWAY = 6;
 export const CONSECUTIVE_LOCAL = 7;
 export const ENDPOINT_EJECTIONS = 8;
 export const SERVICE = 9;
+/** What the last detection found (outlier.ts), and how many were not enforced. */
+export const FINDING = 10;
+export const UNENFORCED = 11;
 /** Peak EWMA of the time to the head of an answer, in ms as a 32-bit float, and when it was written; 0: no answer yet. */
 export const LATENCY = 13;
 export const LATENCY_AT = 14;
@@ -93,6 +104,8 @@ const DOORBELL = LINE;
 const WORKER_HEAD = 2 * LINE;
 const REQUEST_WORDS = 2 * BUCKETS;
 
+/** Words of a worker for the results of one endpoint, by kind (results.ts). */
+export const RESULTS = 4;
 /** A group of a table of buckets: their words, 64 bits each, what else their keys are told by, and a lock. */
 export const GROUP_BUCKETS = 10;
 export const GROUP_TAGS = 2 * GROUP_BUCKETS;
@@ -118,6 +131,7 @@ export class Layout {
   readonly #requests: number;
   readonly #limits: number;
   readonly #limitTables: number;
+  readonly #results: number;
 
   constructor(shape: LedgerShape) {
     this.workers = shape.workers;
@@ -129,12 +143,13 @@ export class Layout {
     this.#ownActive = WORKER_HEAD + wholeLines(GAUGES * shape.maxServices);
     this.#wanted = this.#ownActive + wholeLines(shape.maxEndpoints);
     this.#requests = this.#wanted + wholeLines(this.wantedWords);
-    this.#workerWords = this.#requests + REQUEST_WORDS * shape.maxServices;
+    this.#results = this.#requests + REQUEST_WORDS * shape.maxServices;
+    this.#workerWords = this.#results + wholeLines(RESULTS * shape.maxEndpoints);
     this.#limits = this.#workers + this.#workerWords * shape.workers;
     this.maxLimits = shape.maxLimits ?? 0;
     this.maxLimitTables = shape.maxLimitTables ?? 0;
     this.#limitTables = this.#limits + LINE * (1 + this.maxLimits);
-    this.words = this.#limitTables + TABLE_GROUPS * GROUP_WORDS * this.maxLimitTables;
+    this.words = this.#limitTables + TABLE_GROUPS * GROUP_WORDS * this.maxLimitTables + LINE;
   }
 
   gauge(service: number, gauge: number): number {
@@ -151,6 +166,10 @@ export class Layout {
 
   statistics(service: number): number {
     return SERVICE_WORDS * service + STATISTICS;
+  }
+
+  detections(service: number): number {
+    return SERVICE_WORDS * service + DETECTIONS;
   }
 
   endpoint(endpoint: number): number {
@@ -179,6 +198,15 @@ export class Layout {
 
   requests(worker: number, service: number): number {
     return this.worker(worker) + this.#requests + REQUEST_WORDS * service;
+  }
+
+  results(worker: number, endpoint: number): number {
+    return this.worker(worker) + this.#results + RESULTS * endpoint;
+  }
+
+  /** A line of the supervisor's own, laid out as a worker's first one. */
+  supervisor(): number {
+    return this.words - LINE;
   }
 
   /** Two words that the keys of rate limits are hashed with. */

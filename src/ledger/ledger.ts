@@ -9,9 +9,11 @@ import { type GaugeReading, readGauge } from './gauges.ts';
 import {
   ACKNOWLEDGED,
   COUNT,
+  DETECTED,
   EJECTED,
   EJECTIONS,
   EJECTIONS_OVERFLOW,
+  ENFORCED,
   GAUGE,
   GAUGES,
   type Gauge,
@@ -25,6 +27,7 @@ import {
   type Memory,
   WAITING,
 } from './layout.ts';
+import { DETECTOR_NAMES, type DetectorName } from './outlier-policy.ts';
 import { countOf, giveBackOwned, isBusyCell, ownedCount, recountFrozen } from './owned.ts';
 import { RateLimitAdmin } from './rate-limit-admin.ts';
 import { SlotTable, type SlotUsage } from './slots.ts';
@@ -40,6 +43,14 @@ export interface EjectionReading {
   readonly overflow: number;
 }
 
+/** What one detector found since the slot of the service was allocated. */
+export interface DetectionReading {
+  readonly detector: DetectorName;
+  /** Enforced, unenforced and refused by the limit. */
+  readonly detected: number;
+  readonly enforced: number;
+}
+
 export class Ledger {
   /** The handle for workerData. */
   readonly buffers: LedgerBuffers;
@@ -51,7 +62,7 @@ export class Ledger {
   /** Recounts that a preempted worker has put off; normally empty. */
   #doubtful: (() => boolean)[] = [];
 
-  constructor(shape: LedgerShape, clock: Clock) {
+  constructor(shape: LedgerShape, clock: Clock, random: () => number) {
     checkShape(shape);
     const layout = new Layout(shape);
     const { workers, maxServices, maxEndpoints } = shape;
@@ -68,7 +79,7 @@ export class Ledger {
       isQuiet: (slot) => this.#isServiceQuiet(slot),
       clear: (slot) => layout.clearService(this.#memory, slot),
     });
-    this.endpoints = new EndpointAdmin(this.#memory, layout, oldestVersion, clock);
+    this.endpoints = new EndpointAdmin(this.#memory, layout, oldestVersion, clock, random);
     this.rateLimits = new RateLimitAdmin(this.#memory, layout, oldestVersion);
   }
 
@@ -104,6 +115,16 @@ export class Ledger {
       ejections: Atomics.load(this.#memory, statistics + EJECTIONS) >>> 0,
       overflow: Atomics.load(this.#memory, statistics + EJECTIONS_OVERFLOW) >>> 0,
     };
+  }
+
+  /** One reading for each detector, in the order of DETECTOR. */
+  readDetections(service: number): DetectionReading[] {
+    const line = this.#layout.detections(service);
+    return DETECTOR_NAMES.map((detector, index) => ({
+      detector,
+      detected: Atomics.load(this.#memory, line + DETECTED + index) >>> 0,
+      enforced: Atomics.load(this.#memory, line + ENFORCED + index) >>> 0,
+    }));
   }
 
   /**
@@ -206,9 +227,16 @@ export class Ledger {
   }
 }
 
-/** Makes the ledger of this process. Throws when the shape is impossible. */
-export function createLedger(shape: LedgerShape, clock: Clock = systemClock): Ledger {
-  return new Ledger(shape, clock);
+/**
+ * Makes the ledger of this process. Throws when the shape is impossible. `random` returns 0 <= x < 1: for jitter of
+ * ejections, and for detections that are enforced now and then.
+ */
+export function createLedger(
+  shape: LedgerShape,
+  clock: Clock = systemClock,
+  random: () => number = Math.random,
+): Ledger {
+  return new Ledger(shape, clock, random);
 }
 
 function checkShape(shape: LedgerShape): void {

@@ -25,7 +25,7 @@ export class WorkerLedger {
   readonly #head: number;
   readonly #clock: Clock;
 
-  constructor(buffers: LedgerBuffers, worker: number, clock: Clock) {
+  constructor(buffers: LedgerBuffers, worker: number, clock: Clock, random: () => number) {
     invariant(worker >= 0 && worker < buffers.workers, `worker ${worker} is one of ${buffers.workers}`);
     const layout = new Layout(buffers);
     const memory = new Int32Array(buffers.memory);
@@ -34,7 +34,7 @@ export class WorkerLedger {
     this.connections = new ConnectionSlots(memory, layout, worker, this.gauges);
     this.budgets = new RetryBudgets(memory, layout, worker);
     this.hedges = new HedgeCredit(memory, layout);
-    this.endpoints = new EndpointTable(memory, layout, worker);
+    this.endpoints = new EndpointTable(memory, layout, worker, random);
     this.rateLimits = new RateLimitBuckets(memory, layout, worker);
     this.#memory = memory;
     this.#head = layout.worker(worker);
@@ -58,11 +58,12 @@ export class WorkerLedger {
   }
 }
 
-/** Attaches a worker to the ledger whose `buffers` came in its workerData. Once per worker. */
+/** Attaches a worker to the ledger whose `buffers` came in its workerData. Once per worker. `random`: as createLedger's. */
 export function attachLedger(
   buffers: LedgerBuffers,
   worker: number,
   clock: Clock = systemClock,
+  random: () => number = Math.random,
 ): WorkerLedger {
-  return new WorkerLedger(buffers, worker, clock);
+  return new WorkerLedger(buffers, worker, clock, random);
 }

@@ -3,12 +3,13 @@ import type { ClusterView, EndpointView, GaugeView, RateLimitView } from '../adm
 import type { Clock } from '../base/index.ts';
 import type { EndpointConfig, ServiceConfig, Snapshot } from '../config/index.ts';
 import type { LimitedGauge, ServiceReading } from '../controlplane/export/index.ts';
-import type { HealthChecker } from '../controlplane/health/index.ts';
+import type { CheckState, HealthChecker, OutlierWatch } from '../controlplane/health/index.ts';
 import { bucketShape, GAUGE, type Ledger } from '../ledger/index.ts';
 
 export interface ViewSources {
   readonly ledger: Ledger;
-  readonly health: Pick<HealthChecker, 'read'>;
+  readonly health: Pick<HealthChecker, 'read' | 'readCounts'>;
+  readonly outliers: Pick<OutlierWatch, 'read'>;
   readonly clock: Clock;
 }
 
@@ -25,28 +26,47 @@ export function rateLimitViews(snapshot: Snapshot | null, { ledger, clock }: Vie
   });
 }
 
-export function serviceReadings(snapshot: Snapshot | null, { ledger, clock }: ViewSources): ServiceReading[] {
+export function serviceReadings(
+  snapshot: Snapshot | null,
+  { ledger, health, clock }: ViewSources,
+): ServiceReading[] {
   const nowMs = clock.nowMs();
   return (snapshot?.services ?? []).map((service) => {
     const endpoints = service.endpoints.map(({ slot }) => ledger.endpoints.read(slot, nowMs));
+    const available = endpoints.filter(
+      ({ state, passesHealthCheck }) => state === 'healthy' && passesHealthCheck,
+    );
     const { ejected, ejections, overflow } = ledger.readEjections(service.slot);
+    const checks = health.readCounts(service.slot);
     return {
       name: service.name,
       ...gaugesOf(service, ledger),
       retryBudgetExhausted: budgetExhausted(service, ledger, nowMs) ?? 0,
       endpoints: endpoints.length,
-      endpointsHealthy: endpoints.filter(
-        ({ state, passesHealthCheck }) => state === 'healthy' && passesHealthCheck,
-      ).length,
+      endpointsHealthy: available.filter(({ degraded }) => !degraded).length,
+      endpointsDegraded: available.filter(({ degraded }) => degraded).length,
       endpointsEjected: ejected,
       ejections,
       ejectionsOverflow: overflow,
+      detections: service.outlierDetection === null ? [] : ledger.readDetections(service.slot),
+      healthChecks:
+        checks === null
+          ? null
+          : { ...checks, healthy: endpoints.filter(({ passesHealthCheck }) => passesHealthCheck).length },
     };
   });
 }
 
+/** Whether a request to the service, or a connection, was ever begun. */
+export function hasTraffic(ledger: Ledger, serviceSlot: number): boolean {
+  return [GAUGE.requests, GAUGE.connections].some(
+    (gauge) => ledger.readGauge(serviceSlot, gauge).highWater > 0,
+  );
+}
+
 function clusterView(service: ServiceConfig, sources: ViewSources): ClusterView {
   const gauges = gaugesOf(service, sources.ledger);
+  const rates = sources.outliers.read(service.slot);
   return {
     name: service.name,
     circuitBreaker: {
@@ -56,6 +76,13 @@ function clusterView(service: ServiceConfig, sources: ViewSources): ClusterView 
       retries: gaugeView(gauges.retries),
     },
     retryBudgetExhausted: budgetExhausted(service, sources.ledger, sources.clock.nowMs()),
+    successRates:
+      service.outlierDetection === null
+        ? null
+        : {
+            external: rates?.statistics.external ?? null,
+            localOrigin: rates?.statistics.localOrigin ?? null,
+          },
     endpoints: service.endpoints.map((endpoint) => endpointView(endpoint, service, sources)),
   };
 }
@@ -86,24 +113,31 @@ function budgetExhausted({ slot, retryBudget }: ServiceConfig, ledger: Ledger, n
 
 function endpointView(
   endpoint: EndpointConfig,
-  { loadBalancer }: ServiceConfig,
-  { ledger, health, clock }: ViewSources,
+  service: ServiceConfig,
+  { ledger, health, outliers, clock }: ViewSources,
 ): EndpointView {
   const { slot, address, port, weight, priority, locality, labels } = endpoint;
   const reading = ledger.endpoints.read(slot, clock.nowMs());
   const check = health.read(slot);
+  const rates = outliers.read(service.slot)?.rates.get(slot);
+  const detected = reading.ejections > 0 || reading.unenforced > 0;
   return {
     address: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
     weight,
     priority,
     locality,
     labels,
-    latencyMs: loadBalancer.peakEwma === null ? null : reading.latencyMs,
-    health: check === null ? 'unchecked' : check.state,
+    latencyMs: service.loadBalancer.peakEwma === null ? null : reading.latencyMs,
+    // An endpoint may have asked for no more requests since its last check.
+    health: check === null ? 'unchecked' : reading.passesHealthCheck ? check.state : notPassing(check.state),
+    degraded: reading.degraded,
     outlier: reading.state,
     ejectedUntil:
       reading.ejectedForMs > 0 ? new Date(clock.wallMs() + reading.ejectedForMs).toISOString() : null,
     ejections: reading.ejectionMultiplier,
+    lastDetection: detected ? reading.finding : null,
+    successRate: rates?.external ?? null,
+    localOriginSuccessRate: rates?.localOrigin ?? null,
     activeRequests: reading.active,
     consecutive: {
       errors5xx: reading.consecutive5xx,
@@ -115,4 +149,8 @@ function endpointView(
         ? null
         : { at: new Date(check.checkedAtMs).toISOString(), result: check.reason },
   };
+}
+
+function notPassing(state: CheckState): 'pending' | 'unhealthy' {
+  return state === 'pending' ? 'pending' : 'unhealthy';
 }

@@ -96,6 +96,8 @@ export interface AttemptDecision {
   /** From its start to its end, in ms. */
   readonly durationMs: number;
   readonly reusedConnection: boolean;
+  /** The outlier detector ejected the endpoint by this attempt; `/clusters` says why. */
+  readonly ejectedEndpoint: boolean;
 }
 
 /** True for a request that an operator may want explained. */
@@ -182,6 +184,7 @@ function attemptOf(attempt: AttemptRecord, index: number): AttemptDecision {
     connectMs: round(attempt.connectMs),
     durationMs: attempt.endMs < 0 ? -1 : round(attempt.endMs - attempt.startMs),
     reusedConnection: attempt.reused,
+    ejectedEndpoint: attempt.ejectedEndpoint,
   };
 }
 

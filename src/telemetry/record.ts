@@ -131,6 +131,8 @@ export class AttemptRecord {
   choice = '';
   /** Another attempt answered first, and this one was cancelled. */
   outrun = false;
+  /** Its failure was the one by which the outlier detector ejected the endpoint. */
+  ejectedEndpoint = false;
   status = 0;
   /** gRPC's status of its answer; -1: none so far. */
   grpcStatus = -1;

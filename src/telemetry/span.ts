@@ -156,6 +156,7 @@ function attemptSpan(
     attributes['outboard.retry_reason'] = attempt.retryReason;
     attributes['outboard.backoff_ms'] = attempt.backoffMs;
   }
+  if (attempt.ejectedEndpoint) attributes['outboard.endpoint_ejected'] = true;
   if (attempt.outrun) attributes['outboard.outrun'] = true;
   if (attempt.choice !== '') attributes['outboard.choice'] = attempt.choice;
   if (attempt.status > 0) attributes['http.response.status_code'] = attempt.status;

@@ -52,7 +52,13 @@ test('/clusters shows breakers and endpoints, in Envoy’s text form too', async
     'cart::default_priority::pending_requests_overflow::3',
     'cart::retry_budget::exhausted::4',
     'cart::127.0.0.1:9001::rq_active::5',
-    'cart::127.0.0.1:9001::health_flags::/failed_active_hc/failed_outlier_check',
+    'cart::127.0.0.1:9001::health_flags::/failed_active_hc/degraded_active_hc/failed_outlier_check',
+    'cart::outlier::success_rate_average::90',
+    'cart::outlier::success_rate_ejection_threshold::52',
+    'cart::outlier::local_origin_success_rate_average::-1',
+    'cart::127.0.0.1:9001::success_rate::50',
+    'cart::127.0.0.1:9001::local_origin_success_rate::-1',
+    'cart::127.0.0.1:9001::last_detection::SUCCESS_RATE 50 of 52',
     'cart::127.0.0.1:9001::ejected_until::2026-01-01T00:00:30.000Z',
   ]) {
     assert.ok(lines.includes(line), `${line} is missing`);

@@ -93,6 +93,7 @@ function plainApi(calls: string[]): AdminApi {
           retries: { ...GAUGE, limit: null },
         },
         retryBudgetExhausted: 4,
+        successRates: { external: { average: 90, threshold: 52 }, localOrigin: null },
         endpoints: [
           {
             address: '127.0.0.1:9001',
@@ -102,9 +103,13 @@ function plainApi(calls: string[]): AdminApi {
             labels: null,
             latencyMs: null,
             health: 'unhealthy',
+            degraded: true,
             outlier: 'ejected',
             ejectedUntil: '2026-01-01T00:00:30.000Z',
             ejections: 2,
+            lastDetection: { detector: 'SUCCESS_RATE', observed: 50, threshold: 52 },
+            successRate: 50,
+            localOriginSuccessRate: null,
             activeRequests: 5,
             consecutive: { errors5xx: 1, gatewayErrors: 0, localOriginFailures: 2 },
             lastCheck: { at: '2026-01-01T00:00:00.000Z', result: 'status 503' },

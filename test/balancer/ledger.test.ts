@@ -2,18 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compilePicker, PickState } from '../../src/dataplane/balancer/index.ts';
 import { attachLedger, createLedger, FAILED, isProbe, OUTLIER } from '../../src/ledger/index.ts';
+import { OUTLIER_POLICY } from '../ledger/kit.ts';
 import { seeded } from '../router/seeded.ts';
 import { service } from './kit.ts';
 
 const POLICY = {
+  ...OUTLIER_POLICY,
   consecutive5xxErrors: 2,
   consecutiveGatewayErrors: 0,
   consecutiveLocalOriginFailures: 0,
-  splitExternalLocalOriginErrors: false,
   baseEjectionMs: 1_000,
   maxEjectionMs: 1_000,
-  maxEjectionPercent: 50,
-  maxEjectionCount: 1,
 };
 
 test('picks from a real ledger: an ejected endpoint is left out, returns by one probe, and load is compared', () => {

@@ -209,16 +209,6 @@ test('reads every section, and names secrets by the file of the certificate', ()
   assert.deepEqual(routes[0]?.rules[1]?.filters, [
     { type: 'RequestRedirect', scheme: 'https', hostname: null, port: null, path: null, statusCode: 302 },
   ]);
-  assert.deepEqual(services[0]?.outlierDetection, {
-    consecutive5xxErrors: 5,
-    consecutiveGatewayErrors: 5,
-    consecutiveLocalOriginFailures: 5,
-    intervalMs: 10_000,
-    baseEjectionMs: 30_000,
-    maxEjectionMs: 300_000,
-    maxEjectionPercent: 50,
-    maxEjectionCount: 1,
-  });
   assert.deepEqual(services[0]?.healthCheck?.expectedStatuses, [
     [200, 200],
     [300, 399],

@@ -222,9 +222,22 @@ test("the ledger's breakers, budget and health", async () => {
       retryBudgetExhausted: 6,
       endpoints: 3,
       endpointsHealthy: 2,
+      endpointsDegraded: 7,
       endpointsEjected: 1,
       ejections: 4,
       ejectionsOverflow: 8,
+      detections: [
+        { detector: 'SUCCESS_RATE', detected: 9, enforced: 4 },
+        { detector: 'PROBE', detected: 2, enforced: 2 },
+      ],
+      healthChecks: {
+        attempt: 20,
+        success: 15,
+        failure: 6,
+        networkFailure: 3,
+        passiveFailure: 1,
+        healthy: 2,
+      },
     },
   ]);
   const { samples } = await scrape();
@@ -242,6 +255,14 @@ test("the ledger's breakers, budget and health", async () => {
   assert.equal(at('envoy_cluster_membership_healthy'), 2);
   assert.equal(at('envoy_cluster_outlier_detection_ejections_active'), 1);
   assert.equal(at('envoy_cluster_outlier_detection_ejections_enforced_total'), 4);
+  assert.equal(at('envoy_cluster_outlier_detection_ejections_detected_success_rate'), 9);
+  assert.equal(at('envoy_cluster_outlier_detection_ejections_enforced_success_rate'), 4);
+  assert.equal(at('outboard_outlier_probes_failed_total'), 2);
+  assert.equal(at('envoy_cluster_membership_degraded'), 7);
+  assert.equal(at('envoy_cluster_health_check_attempt'), 20);
+  assert.equal(at('envoy_cluster_health_check_network_failure'), 3);
+  assert.equal(at('envoy_cluster_health_check_passive_failure'), 1);
+  assert.equal(at('envoy_cluster_health_check_healthy'), 2);
   assert.equal(at('outboard_retry_budget_exhausted_total'), 6);
   assert.equal(
     samples.get('outboard_circuit_breaker_high_water{breaker="requests",envoy_cluster_name="cart"}'),

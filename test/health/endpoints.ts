@@ -29,7 +29,13 @@ export function target(port: number, parts: Partial<ProbeTarget> = {}): ProbeTar
   };
 }
 
-export function check(to: ProbeTarget, secrets: SecretSet = NO_SECRETS): Promise<ProbeResult> {
+export async function check(to: ProbeTarget, secrets: SecretSet = NO_SECRETS): Promise<ProbeResult> {
+  const { passed, reason } = await checkWhole(to, secrets);
+  return { passed, reason };
+}
+
+/** With what else it says of the endpoint. */
+export function checkWhole(to: ProbeTarget, secrets: SecretSet = NO_SECRETS): Promise<ProbeResult> {
   return probeEndpoint(to, secrets, AbortSignal.timeout(2 * PATIENCE_MS));
 }
 

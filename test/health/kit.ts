@@ -1,7 +1,7 @@
 /** Time that moves when told to, made-up checks, and services in as few words as possible. */
 import { FakeClock } from '../../src/base/index.ts';
-import type { HealthCheckConfig, ServiceConfig } from '../../src/config/index.ts';
-import type { Probe, ProbeResult, Timers } from '../../src/controlplane/health/index.ts';
+import type { HealthCheckConfig, OutlierConfig, ServiceConfig } from '../../src/config/index.ts';
+import type { HealthLedger, Probe, ProbeResult, Timers } from '../../src/controlplane/health/index.ts';
 
 export class FakeTimers implements Timers {
   readonly clock = new FakeClock();
@@ -34,6 +34,24 @@ export class FakeTimers implements Timers {
   }
 }
 
+/** The bits of endpoints that health checks write, by slot. */
+export class HealthBits implements HealthLedger {
+  readonly passes = new Map<number, boolean>();
+  readonly degraded = new Map<number, boolean>();
+
+  setHealth(slot: number, passes: boolean): void {
+    this.passes.set(slot, passes);
+  }
+
+  setDegraded(slot: number, degraded: boolean): void {
+    this.degraded.set(slot, degraded);
+  }
+
+  passesHealth(slot: number): boolean {
+    return this.passes.get(slot) ?? true;
+  }
+}
+
 /** Lets every promise that can go on do so. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
@@ -61,24 +79,57 @@ export class ScriptedProbe {
   }
 
   /** Ends the oldest check of this endpoint, or of any. */
-  async answer(passed: boolean, endpoint?: string): Promise<void> {
+  async answer(passed: boolean, endpoint?: string, more: Partial<ProbeResult> = {}): Promise<void> {
     const at = this.open.findIndex((entry) => endpoint === undefined || entry.endpoint === endpoint);
     const [entry] = this.open.splice(at, 1);
     if (at < 0 || !entry) throw new Error(`no check of ${endpoint} is under way`);
-    entry.resolve({ passed, reason: passed ? 'status 200' : 'status 503' });
+    entry.resolve({ passed, reason: passed ? 'status 200' : 'status 503', ...more });
     await settled();
   }
 }
 
 export const CHECK: HealthCheckConfig = {
   grpc: null,
+  tcp: null,
   path: '/healthz',
   host: null,
   intervalMs: 5_000,
+  intervalJitterMs: 500,
+  initialJitterMs: 0,
+  unhealthyIntervalMs: 5_000,
+  noTrafficIntervalMs: null,
   timeoutMs: 1_000,
   healthyThreshold: 2,
   unhealthyThreshold: 3,
   expectedStatuses: [[200, 299]],
+  alwaysLogHealthCheckFailures: false,
+};
+
+/** The defaults of the configuration. */
+export const OUTLIER: OutlierConfig = {
+  consecutive5xxErrors: 5,
+  consecutiveGatewayErrors: 5,
+  consecutiveLocalOriginFailures: 5,
+  intervalMs: 10_000,
+  baseEjectionMs: 30_000,
+  maxEjectionMs: 300_000,
+  maxEjectionJitterMs: 0,
+  maxEjectionPercent: 50,
+  maxEjectionCount: 1,
+  minHealthPercent: 0,
+  successRateMinimumHosts: 5,
+  successRateRequestVolume: 100,
+  successRateStdevFactor: 1_900,
+  failurePercentageThreshold: 85,
+  failurePercentageMinimumHosts: 5,
+  failurePercentageRequestVolume: 50,
+  enforcingConsecutive5xx: 100,
+  enforcingConsecutiveGatewayFailure: 100,
+  enforcingConsecutiveLocalOriginFailure: 100,
+  enforcingSuccessRate: 100,
+  enforcingLocalOriginSuccessRate: 100,
+  enforcingFailurePercentage: 0,
+  enforcingFailurePercentageLocalOrigin: 0,
 };
 
 /** A service whose endpoints are `127.0.0.1` at these ports, in ledger slots counted from `firstSlot`. */

@@ -4,17 +4,13 @@ import { test } from 'node:test';
 import type { OutlierConfig } from '../../src/config/index.ts';
 import { type HealthEvent, OutlierWatch } from '../../src/controlplane/health/index.ts';
 import { attachLedger, createLedger, FAILED } from '../../src/ledger/index.ts';
-import { FakeTimers, service } from './kit.ts';
+import { FakeTimers, OUTLIER, service } from './kit.ts';
 
 const POLICY: OutlierConfig = {
+  ...OUTLIER,
   consecutive5xxErrors: 1,
   consecutiveGatewayErrors: 0,
   consecutiveLocalOriginFailures: 0,
-  intervalMs: 10_000,
-  baseEjectionMs: 30_000,
-  maxEjectionMs: 300_000,
-  maxEjectionPercent: 50,
-  maxEjectionCount: 1,
 };
 
 function setup() {
@@ -49,14 +45,23 @@ test('an ejection and the return by a probe are told once each', async () => {
   fail();
   await timers.advance(5_000);
   assert.deepEqual(events, [
-    { type: 'ejected', service: 'cart', endpoint: '127.0.0.1:1', forMs: 29_000, ejections: 1 },
+    {
+      type: 'ejected',
+      service: 'cart',
+      endpoint: '127.0.0.1:1',
+      ejections: 1,
+      forMs: 29_000,
+      detector: 'CONSECUTIVE_5XX',
+      observed: 1,
+      threshold: 1,
+    },
   ]);
   await timers.advance(30_000);
   assert.equal(events.length, 1, 'time alone does not return an endpoint');
   succeed();
   await timers.advance(1_000);
   assert.deepEqual(events.slice(1), [
-    { type: 'returned', service: 'cart', endpoint: '127.0.0.1:1', forMs: 0, ejections: 1 },
+    { type: 'returned', service: 'cart', endpoint: '127.0.0.1:1', ejections: 1 },
   ]);
   watch.stop();
   assert.equal(timers.armed, 0);

@@ -16,7 +16,7 @@ import {
   type OnStream,
   tcpEndpoint,
 } from './endpoints.ts';
-import { CHECK, FakeTimers, service } from './kit.ts';
+import { CHECK, FakeTimers, HealthBits, service } from './kit.ts';
 
 const SERVING = framed(0x08, 1);
 const PASSED = { passed: true, reason: 'health SERVING' };
@@ -202,7 +202,8 @@ test('a server that never answers, or never states its status, is given up and l
       timers,
       random: () => 0,
       secrets: () => meshAuthority().secrets,
-      setHealth: () => {},
+      ledger: new HealthBits(),
+      hasTraffic: () => true,
       onEvent: (event) => void reasons.push('reason' in event ? event.reason : event.type),
     });
     const there = new Promise<void>((resolve) => {

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { NO_SECRETS, secretSet, type UpstreamTls } from '../../src/config/index.ts';
 import { probeEndpoint } from '../../src/controlplane/health/index.ts';
 import { createCa, issueCertificate, type LeafOptions } from '../../src/controlplane/identity/index.ts';
-import { check, listen, target, tcpEndpoint } from './endpoints.ts';
+import { check, checkWhole, http2Endpoint, listen, target, tcpEndpoint } from './endpoints.ts';
 import { CHECK } from './kit.ts';
 
 test('a status among those expected passes, another one fails', async (t) => {
@@ -51,6 +51,32 @@ test('the check names itself and the host, by default the service, and keeps no 
   ]);
 });
 
+test('a passing answer may call the endpoint degraded, a failing one ask for no more requests', async (t) => {
+  const handler: RequestListener = (request, response) => {
+    const both = { 'x-envoy-degraded': '', 'X-Envoy-Immediate-Health-Check-Fail': 'true' };
+    response.writeHead(Number((request.url as string).slice(1)), both).end();
+  };
+  const http1 = await listen(t, createServer(handler));
+  const http2 = await http2Endpoint(t, (stream, headers) =>
+    stream.respond(
+      {
+        ':status': Number(String(headers[':path']).slice(1)),
+        'x-envoy-degraded': '1',
+        'x-envoy-immediate-health-check-fail': '1',
+      },
+      { endStream: true },
+    ),
+  );
+  for (const to of [target(http1), target(http2, { protocol: 'http2' })]) {
+    const ask = (path: string) => checkWhole({ ...to, check: { ...CHECK, path } });
+    const passing = await ask('/200');
+    assert.deepEqual([passing.passed, passing.degraded, passing.immediate], [true, true, false]);
+    const failing = await ask('/503');
+    assert.deepEqual([failing.passed, failing.degraded, failing.immediate], [false, false, true]);
+    assert.equal(failing.failureType, 'ACTIVE');
+  }
+});
+
 test('nobody listens: the reason is the system’s code', async (t) => {
   const server = createServer();
   const port = await listen(t, server);
@@ -71,7 +97,8 @@ test('an endpoint that never answers, or never ends its answer, is given up when
     const abort = new AbortController();
     const result = probeEndpoint(target(port), NO_SECRETS, abort.signal);
     setTimeout(() => abort.abort(), 50);
-    assert.deepEqual(await result, { passed: false, reason: 'timeout after 1000 ms' });
+    const { passed, reason, failureType } = await result;
+    assert.deepEqual([passed, reason, failureType], [false, 'timeout after 1000 ms', 'NETWORK_TIMEOUT']);
   }
 });
 

@@ -8,6 +8,7 @@ import {
   isProbe,
   NOT_ADMITTED,
   OUTLIER,
+  type Result,
 } from '../../src/ledger/index.ts';
 import { type AgentData, CELL, OUTLIER_POLICY, TOKENS } from './kit.ts';
 
@@ -178,6 +179,14 @@ const jobs: Record<string, () => void> = {
         OUTLIER_POLICY,
       );
       if (outcome === OUTLIER.ejected) Atomics.add(control, TALLY, 1);
+    }
+  },
+
+  /** Counts results of all kinds at all endpoints in turn, `rounds` of them, 0: until terminated; tells each after it. */
+  results() {
+    for (let round = 0; rounds === 0 || round < rounds; round++) {
+      ledger.endpoints.count(endpoints[round % endpoints.length], (round & 3) as Result);
+      Atomics.add(control, TALLY, 1);
     }
   },
 

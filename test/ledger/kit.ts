@@ -112,4 +112,13 @@ export const OUTLIER_POLICY: OutlierPolicy = {
   maxEjectionMs: 300_000,
   maxEjectionPercent: 50,
   maxEjectionCount: 1,
+  minHealthPercent: 0,
+  maxEjectionJitterMs: 0,
+  enforcingConsecutive5xx: 100,
+  enforcingConsecutiveGatewayFailure: 100,
+  enforcingConsecutiveLocalOriginFailure: 100,
+  enforcingSuccessRate: 100,
+  enforcingLocalOriginSuccessRate: 100,
+  enforcingFailurePercentage: 100,
+  enforcingFailurePercentageLocalOrigin: 100,
 };

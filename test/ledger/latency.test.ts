@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeClock } from '../../src/base/index.ts';
 import { attachLedger, createLedger, FAILED, type Ledger } from '../../src/ledger/index.ts';
+import { OUTLIER_POLICY } from './kit.ts';
 
 const DECAY_MS = 10_000;
 const INITIAL_MS = 30;
@@ -67,6 +68,7 @@ test('the time in use begins with the endpoint, with its health, and with the en
   assert.equal(endpoints.inUseForMs(slot, clock.nowMs() + 10), 10);
 
   const policy = {
+    ...OUTLIER_POLICY,
     consecutive5xxErrors: 1,
     consecutiveGatewayErrors: 0,
     consecutiveLocalOriginFailures: 0,

@@ -163,6 +163,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
           connectMs: 0.25,
           durationMs: 1,
           reusedConnection: false,
+          ejectedEndpoint: false,
         },
         {
           attempt: 2,
@@ -177,6 +178,7 @@ test('a retried request: attempts, spans and the decision that explains it', () 
           connectMs: 0.25,
           durationMs: 8,
           reusedConnection: false,
+          ejectedEndpoint: false,
         },
       ],
       cure: '',

@@ -37,6 +37,16 @@ function clusterText(cluster: ClusterView): string {
   if (cluster.retryBudgetExhausted !== null) {
     lines.push(`${name}::retry_budget::exhausted::${cluster.retryBudgetExhausted}`);
   }
+  if (cluster.successRates !== null) {
+    const { external, localOrigin } = cluster.successRates;
+    for (const [name, rates] of [
+      ['success_rate', external],
+      ['local_origin_success_rate', localOrigin],
+    ] as const) {
+      lines.push(`${cluster.name}::outlier::${name}_average::${orNone(rates?.average)}`);
+      lines.push(`${cluster.name}::outlier::${name}_ejection_threshold::${orNone(rates?.threshold)}`);
+    }
+  }
   for (const endpoint of cluster.endpoints) {
     for (const line of endpointLines(endpoint)) lines.push(`${name}::${endpoint.address}::${line}`);
   }
@@ -70,6 +80,12 @@ function endpointLines(endpoint: EndpointView): string[] {
     `consecutive_local_origin_failure::${consecutive.localOriginFailures}`,
   ];
   if (endpoint.latencyMs !== null) lines.push(`latency_ms::${endpoint.latencyMs}`);
+  lines.push(`success_rate::${orNone(endpoint.successRate)}`);
+  lines.push(`local_origin_success_rate::${orNone(endpoint.localOriginSuccessRate)}`);
+  if (endpoint.lastDetection !== null) {
+    const { detector, observed, threshold } = endpoint.lastDetection;
+    lines.push(`last_detection::${detector} ${observed} of ${threshold}`);
+  }
   if (endpoint.ejectedUntil !== null) lines.push(`ejected_until::${endpoint.ejectedUntil}`);
   if (endpoint.lastCheck !== null)
     lines.push(`last_check::${endpoint.lastCheck.at} ${endpoint.lastCheck.result}`);
@@ -81,6 +97,12 @@ function healthFlags(endpoint: EndpointView): string {
   let flags = '';
   if (endpoint.health === 'unhealthy' || endpoint.health === 'pending') flags += '/failed_active_hc';
   if (endpoint.health === 'pending') flags += '/pending_active_hc';
+  if (endpoint.degraded) flags += '/degraded_active_hc';
   if (endpoint.outlier !== 'healthy') flags += '/failed_outlier_check';
   return flags === '' ? 'healthy' : flags;
+}
+
+/** Envoy writes -1 where a rate was not worked out. */
+function orNone(rate: number | null | undefined): number {
+  return rate ?? -1;
 }

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { LIMITS } from '../../base/index.ts';
 import { checkBalancer } from './check-balancer.ts';
+import { checkHealth, checkOutlier, HTTP2_PROTOCOLS, speaksHttp2 } from './check-health.ts';
 import { checkCountsRequests, checkRateLimits } from './check-rate-limit.ts';
 import { checkSubsets } from './check-subset.ts';
 import { type CheckContext, checkFile } from './context.ts';
@@ -92,44 +93,6 @@ function checkRetries(service: ServiceFields, path: Path, context: CheckContext)
 
 const MAX_RETRIES_DEFAULT = 3;
 
-function checkOutlier(service: ServiceFields, path: Path, context: CheckContext): void {
-  const { outlierDetection: outlier, endpoints } = service;
-  if (outlier === undefined) return;
-  const at = [...path, 'outlierDetection'];
-  if (outlier.maxEjectionTime < outlier.baseEjectionTime)
-    context.faultIfWhole({
-      path: [...at, 'maxEjectionTime'],
-      expected: 'at least baseEjectionTime',
-      cure: 'raise it, or lower baseEjectionTime',
-    });
-  if (outlier.maxEjectionPercent === 0 && outlier.maxEjectionCount === 0)
-    context.faultIfWhole({
-      path: at,
-      severity: 'warning',
-      expected: 'room to eject something',
-      found: 'a percentage and a count of 0',
-      cure: 'remove outlierDetection to switch it off',
-    });
-  if (
-    endpoints !== undefined &&
-    endpoints.length > 0 &&
-    outlier.maxEjectionCount >= Math.max(endpoints.length, 2)
-  )
-    context.faultIfWhole({
-      path: [...at, 'maxEjectionCount'],
-      severity: 'warning',
-      expected: `fewer than the ${endpoints.length} endpoints`,
-      cure: 'the last endpoint is never ejected by the count alone',
-    });
-}
-
-/** Does the endpoint ever hear HTTP/2? */
-function speaksHttp2({ protocol, tls }: ServiceFields): boolean {
-  return protocol === 'http2' || protocol === 'grpc' || (protocol === 'auto' && tls !== undefined);
-}
-
-const HTTP2_PROTOCOLS = 'protocol: http2 or grpc, or auto with a tls section,';
-
 function checkHttp2(service: ServiceFields, path: Path, context: CheckContext): void {
   const { maxConcurrentStreams, keepaliveInterval, keepaliveTimeout } = service.http2;
   const stated =
@@ -143,67 +106,6 @@ function checkHttp2(service: ServiceFields, path: Path, context: CheckContext): 
       expected: `${HTTP2_PROTOCOLS} beside http2`,
       found: `protocol: ${service.protocol}`,
       cure: 'it says nothing here; remove it, or correct the protocol',
-    });
-}
-
-function checkHealth(service: ServiceFields, path: Path, context: CheckContext): void {
-  const { healthCheck: check } = service;
-  if (check === undefined) return;
-  const at = [...path, 'healthCheck'];
-  if (check.grpc === undefined) checkHttpHealth(service, at, context);
-  else checkGrpcHealth(service, at, context);
-  if (check.timeout > check.interval)
-    context.faultIfWhole({
-      path: [...at, 'timeout'],
-      severity: 'warning',
-      expected: 'at most interval',
-      cure: 'the next check starts when this one has ended',
-    });
-  if (check.expectedStatuses.length === 0)
-    context.faultIfWhole({
-      path: [...at, 'expectedStatuses'],
-      expected: 'at least one status',
-      cure: 'write [200], or remove it',
-    });
-}
-
-function checkHttpHealth({ protocol }: ServiceFields, path: Path, context: CheckContext): void {
-  const cure = {
-    grpc: 'gRPC servers seldom answer GET: use healthCheck: { grpc: {} }',
-    tcp: 'checks over TCP are not supported yet; remove it unless the endpoints answer GET as well',
-  };
-  if (protocol === 'grpc' || protocol === 'tcp')
-    context.faultIfWhole({
-      path,
-      severity: 'warning',
-      expected: 'endpoints that answer GET',
-      found: `protocol: ${protocol}`,
-      cure: cure[protocol],
-    });
-}
-
-/** `path` is that of the check. */
-function checkGrpcHealth(service: ServiceFields, path: Path, context: CheckContext): void {
-  const { healthCheck: check } = service;
-  const [range, ...more] = check?.expectedStatuses ?? [];
-  const statuses = more.length > 0 || range?.[0] !== 200 || range[1] !== 200;
-  // What says the same as its default contradicts nothing.
-  for (const [key, stated] of [
-    ['path', check?.path !== '/'],
-    ['expectedStatuses', statuses],
-  ] as const)
-    if (stated)
-      context.faultIfWhole({
-        path: [...path, key],
-        expected: `no ${key} beside grpc`,
-        cure: 'grpc.health.v1 is asked and SERVING is a success; remove one of the two',
-      });
-  if (!speaksHttp2(service))
-    context.faultIfWhole({
-      path: [...path, 'grpc'],
-      expected: `${HTTP2_PROTOCOLS} beside a gRPC health check`,
-      found: `protocol: ${service.protocol}`,
-      cure: 'write protocol: grpc in the service; gRPC is HTTP/2',
     });
 }
 

@@ -9,8 +9,7 @@ import { collectorUrl, duration, percent } from './measures.ts';
 import { anyText, choice, filePath, objectName } from './names.ts';
 import { proxyProtocolSchema } from './proxy-protocol.ts';
 import { rateLimitsSchema } from './rate-limit-schema.ts';
-import { flag, integer } from './scalar.ts';
-import { COUNT_MAX } from './service-schema.ts';
+import { COUNT_MAX, flag, integer } from './scalar.ts';
 
 const certificate = z.strictObject({
   certFile: filePath().describe('PEM chain, leaf first.'),

@@ -84,6 +84,9 @@ export function flag(): Leaf<boolean, boolean> {
   });
 }
 
+/** The largest limit a ledger cell can hold. */
+export const COUNT_MAX = 2 ** 31 - 1;
+
 export interface IntegerSpec {
   readonly min: number;
   readonly max: number;

@@ -6,15 +6,14 @@ import { z } from 'zod';
 import { formatDuration, LIMITS } from '../../base/index.ts';
 import { dnsAddress, endpointAddress } from './addresses.ts';
 import { loadBalancerSchema } from './balancer-schema.ts';
-import { duration, percent, requestPath, statusRange } from './measures.ts';
+import { healthCheck, outlierDetection } from './health-schema.ts';
+import { duration, percent } from './measures.ts';
 import { anyText, choice, filePath, hostname, objectName } from './names.ts';
 import { upstreamProxyProtocol } from './proxy-protocol.ts';
 import { rateLimitsSchema } from './rate-limit-schema.ts';
-import { integer } from './scalar.ts';
+import { COUNT_MAX, integer } from './scalar.ts';
 import { endpointFields, sessionPersistenceSchema, subsetFields } from './subset-schema.ts';
 
-/** The largest limit a ledger cell can hold. */
-export const COUNT_MAX = 2 ** 31 - 1;
 const UNLIMITED = `write ${COUNT_MAX}, which no node reaches`;
 const count = (min: number, unit: string) => integer({ min, max: COUNT_MAX, unit, tooHigh: UNLIMITED });
 
@@ -57,57 +56,6 @@ const retryBudget = z.strictObject({
     })
     .prefault({})
     .describe('Retries allowed whatever the percentage says, so that a quiet service can retry at all.'),
-});
-
-const consecutive = (what: string) =>
-  integer({ min: 0, max: 1_000_000 })
-    .prefault(5)
-    .describe(`${what} in a row that eject an endpoint; 0: never.`);
-
-const outlierDetection = z.strictObject({
-  consecutive5xxErrors: consecutive('Answers with status 5xx'),
-  consecutiveGatewayErrors: consecutive('Answers with status 502, 503 or 504'),
-  consecutiveLocalOriginFailures: consecutive('Failures without an answer (connect, reset, timeout)'),
-  interval: duration({ min: 1 })
-    .prefault('10s')
-    .describe('Between two sweeps; an endpoint healthy for one of them is ejected for less the next time.'),
-  baseEjectionTime: duration({ min: 1 })
-    .prefault('30s')
-    .describe('Length of an ejection, multiplied by how often the endpoint was ejected.'),
-  maxEjectionTime: duration({ min: 1 }).prefault('300s').describe('The longest an ejection lasts.'),
-  maxEjectionPercent: percent().prefault(50).describe('Endpoints that may be ejected at a time.'),
-  maxEjectionCount: integer({ min: 0, max: COUNT_MAX, unit: 'endpoints' })
-    .prefault(1)
-    .describe('Endpoints that may be ejected whatever the percentage says, while another one stays.'),
-});
-
-const healthCheck = z.strictObject({
-  path: requestPath().prefault('/').describe('Requested with GET.'),
-  grpc: z
-    .strictObject({
-      service: anyText('the name of a gRPC service', 1024)
-        .optional()
-        .describe('The service that is asked about. Absent: the server as a whole.'),
-    })
-    .optional()
-    .describe('Asks grpc.health.v1.Health in place of a GET; SERVING is a success.'),
-  host: hostname({ wildcard: false })
-    .optional()
-    .describe(
-      'Host header, or :authority. Default: the name of the service, or the address where that name can be no host.',
-    ),
-  interval: duration({ min: 100 }).prefault('5s').describe('Between the end of a check and the next one.'),
-  timeout: duration({ min: 1 }).prefault('1s').describe('A check without an answer by then has failed.'),
-  healthyThreshold: integer({ min: 1, max: 1000 })
-    .prefault(2)
-    .describe('Successes in a row that make it healthy.'),
-  unhealthyThreshold: integer({ min: 1, max: 1000 })
-    .prefault(3)
-    .describe('Failures in a row that make it unhealthy.'),
-  expectedStatuses: z
-    .array(statusRange())
-    .prefault([200])
-    .describe('Status codes, or ranges of them, that are a success.'),
 });
 
 const tls = z.strictObject({

@@ -9,6 +9,7 @@ import type { ListenerFields } from './node-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
 import { balancingDraft, endpointDraft } from './to-draft-balancer.ts';
+import { healthCheckDraft, outlierDraft } from './to-draft-health.ts';
 import { rateLimitDrafts } from './to-draft-rate-limit.ts';
 import { l4RouteDrafts, routeDraft } from './to-draft-route.ts';
 
@@ -167,32 +168,8 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
             minCount: budget.minRetryRate.count,
             minIntervalMs: budget.minRetryRate.interval,
           },
-    outlierDetection:
-      outlier === undefined
-        ? null
-        : {
-            consecutive5xxErrors: outlier.consecutive5xxErrors,
-            consecutiveGatewayErrors: outlier.consecutiveGatewayErrors,
-            consecutiveLocalOriginFailures: outlier.consecutiveLocalOriginFailures,
-            intervalMs: outlier.interval,
-            baseEjectionMs: outlier.baseEjectionTime,
-            maxEjectionMs: outlier.maxEjectionTime,
-            maxEjectionPercent: outlier.maxEjectionPercent,
-            maxEjectionCount: outlier.maxEjectionCount,
-          },
-    healthCheck:
-      check === undefined
-        ? null
-        : {
-            grpc: check.grpc === undefined ? null : { service: check.grpc.service ?? '' },
-            path: check.path,
-            host: check.host ?? null,
-            intervalMs: check.interval,
-            timeoutMs: check.timeout,
-            healthyThreshold: check.healthyThreshold,
-            unhealthyThreshold: check.unhealthyThreshold,
-            expectedStatuses: check.expectedStatuses,
-          },
+    outlierDetection: outlier === undefined ? null : outlierDraft(outlier),
+    healthCheck: check === undefined ? null : healthCheckDraft(check),
     tls: service.tls === undefined ? null : upstreamTls(service.tls, dns?.host ?? null, secrets),
     proxyProtocol: service.proxyProtocol ?? null,
     panicThreshold: service.panicThreshold,

@@ -3,7 +3,8 @@
  * gauge is open (envoy#36771): a breaker that was full for a moment is shut again by the time it is
  * scraped. Therefore a high-water mark and a count of openings stand beside each gauge.
  */
-import type { GaugeReading } from '../../ledger/index.ts';
+import type { DetectionReading, GaugeReading } from '../../ledger/index.ts';
+import { HEALTH_FAMILIES } from './health-families.ts';
 
 /** A circuit-breaker gauge and its limit; null: not limited. */
 export interface LimitedGauge extends GaugeReading {
@@ -20,11 +21,27 @@ export interface ServiceReading {
   /** Retries refused because the budget was empty. */
   readonly retryBudgetExhausted: number;
   readonly endpoints: number;
-  /** Neither ejected nor failing their active checks. */
+  /** Neither ejected nor failing their active checks nor degraded. */
   readonly endpointsHealthy: number;
+  /** The same, but degraded. */
+  readonly endpointsDegraded: number;
   readonly endpointsEjected: number;
   readonly ejections: number;
   readonly ejectionsOverflow: number;
+  /** Empty: the service has no outlier detection. */
+  readonly detections: readonly DetectionReading[];
+  /** Null: the service has no active checks. */
+  readonly healthChecks: HealthCheckReading | null;
+}
+
+export interface HealthCheckReading {
+  readonly attempt: number;
+  readonly success: number;
+  readonly failure: number;
+  readonly networkFailure: number;
+  readonly passiveFailure: number;
+  /** Endpoints that pass. */
+  readonly healthy: number;
 }
 
 export interface ReadingFamily {
@@ -108,6 +125,7 @@ export const READING_FAMILIES: readonly ReadingFamily[] = [
   ),
   plain('membership_total', 'gauge', 'Endpoints.', (service) => service.endpoints),
   plain('membership_healthy', 'gauge', 'Healthy endpoints.', (service) => service.endpointsHealthy),
+  plain('membership_degraded', 'gauge', 'Degraded endpoints.', (service) => service.endpointsDegraded),
   plain(
     'outlier_detection_ejections_active',
     'gauge',
@@ -126,6 +144,7 @@ export const READING_FAMILIES: readonly ReadingFamily[] = [
     'Ejections not made because maxEjectionPercent and maxEjectionCount forbade it.',
     (service) => service.ejectionsOverflow,
   ),
+  ...HEALTH_FAMILIES,
   {
     name: 'outboard_retry_budget_exhausted_total',
     help: 'Retries refused because the retry budget was empty.',

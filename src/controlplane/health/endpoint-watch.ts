@@ -1,9 +1,10 @@
 /** The checks of one endpoint: when the next one is due, and what the results so far mean. */
 import { isIPv6 } from 'node:net';
 import type { Clock } from '../../base/index.ts';
-import type { SecretSet } from '../../config/index.ts';
+import type { HealthCheckConfig, SecretSet } from '../../config/index.ts';
+import type { CheckCounts } from './check-counts.ts';
 import type { CheckState, EndpointCheck } from './checker.ts';
-import type { HealthEvent } from './events.ts';
+import type { CheckEvent, HealthEvent, HealthState } from './events.ts';
 import type { Probe, ProbeResult, ProbeTarget } from './probe.ts';
 import type { CheckQueue } from './queue.ts';
 import type { Timers } from './timers.ts';
@@ -14,14 +15,17 @@ export interface WatchOptions {
   readonly random: () => number;
   readonly probe: Probe;
   readonly queue: CheckQueue;
+  readonly counts: CheckCounts;
   secrets(): SecretSet;
+  /** Whether the endpoint still passes: a worker may have been told by itself that it does not. */
+  stillPasses(): boolean;
+  /** Whether the service was ever called. */
+  hasTraffic(): boolean;
   onVerdict(passes: boolean): void;
+  onDegraded(degraded: boolean): void;
   onResult(): void;
   onEvent(event: HealthEvent): void;
 }
-
-/** An interval is up to a tenth longer, so that endpoints started together drift apart. */
-const JITTER = 0.1;
 
 export class EndpointWatch {
   state: CheckState = 'pending';
@@ -32,6 +36,7 @@ export class EndpointWatch {
   private resting = false;
   /** Results in a row that speak against `state`. */
   private against = 0;
+  private degraded = false;
   private checkedAtMs: number | null = null;
   private reason = '';
   /** Takes back what is under way: a place in the queue, a check, or the wait for the next one. */
@@ -40,11 +45,14 @@ export class EndpointWatch {
   constructor(target: ProbeTarget, options: WatchOptions) {
     this.target = target;
     this.options = options;
-    this.enqueue();
+    const delayMs = target.check.initialJitterMs * options.random();
+    if (delayMs < 1) this.enqueue();
+    else this.rest(delayMs);
   }
 
   read(): EndpointCheck {
-    return { state: this.state, checkedAtMs: this.checkedAtMs, reason: this.reason };
+    const { state, degraded, checkedAtMs, reason } = this;
+    return { state, degraded, checkedAtMs, reason };
   }
 
   /** The endpoint has another configuration: it holds from the next check on, which begins at once. */
@@ -72,7 +80,7 @@ export class EndpointWatch {
   }
 
   private async check(): Promise<void> {
-    const { timers, probe, secrets, random, clock } = this.options;
+    const { timers, probe, secrets, clock, counts } = this.options;
     const { target } = this;
     const abort = new AbortController();
     const cancelTimeout = timers.after(target.check.timeoutMs, () => abort.abort());
@@ -80,33 +88,97 @@ export class EndpointWatch {
       cancelTimeout();
       abort.abort();
     };
+    counts.attempt++;
     const result = await probe(target, secrets(), abort.signal);
     cancelTimeout();
     if (this.stopped) return;
+    this.heedEndpoint();
     this.checkedAtMs = clock.wallMs();
     this.reason = result.reason;
+    this.count(result);
     this.judge(result);
     this.options.onResult();
-    const delayMs = this.target.check.intervalMs * (1 + JITTER * random());
+    this.rest(this.waitMs(this.target.check));
+  }
+
+  /** Waits for the next check. */
+  private rest(delayMs: number): void {
     this.resting = true;
-    this.cancel = timers.after(delayMs, () => this.enqueue());
+    this.cancel = this.options.timers.after(delayMs, () => this.enqueue());
+  }
+
+  private waitMs(check: HealthCheckConfig): number {
+    const { hasTraffic, random } = this.options;
+    const { intervalMs, unhealthyIntervalMs, noTrafficIntervalMs, intervalJitterMs } = check;
+    const byState = this.state === 'healthy' ? intervalMs : unhealthyIntervalMs;
+    const baseMs = noTrafficIntervalMs === null || hasTraffic() ? byState : noTrafficIntervalMs;
+    return baseMs + intervalJitterMs * random();
+  }
+
+  /** An endpoint that has asked a worker for no more requests is unhealthy already. */
+  private heedEndpoint(): void {
+    if (this.state !== 'healthy' || this.options.stillPasses()) return;
+    this.options.counts.failure++;
+    this.options.counts.passiveFailure++;
+    this.become({ passed: false, reason: IMMEDIATE_FAIL, failureType: 'PASSIVE' });
+  }
+
+  private count({ passed, failureType }: ProbeResult): void {
+    const { counts } = this.options;
+    if (passed) counts.success++;
+    else counts.failure++;
+    if (failureType === 'NETWORK' || failureType === 'NETWORK_TIMEOUT') counts.networkFailure++;
   }
 
   private judge(result: ProbeResult): void {
     const { check } = this.target;
-    const verdict = result.passed ? 'healthy' : 'unhealthy';
-    if (verdict === this.state) {
-      this.against = 0;
-      return;
+    if (!result.passed && check.alwaysLogHealthCheckFailures)
+      this.tell('failed a check', 'health_check_failure_event', this.state, this.state, result);
+    if ((result.passed ? 'healthy' : 'unhealthy') === this.state) this.against = 0;
+    else {
+      this.against++;
+      const needed = result.passed ? check.healthyThreshold : check.unhealthyThreshold;
+      if (this.state === 'pending' || result.immediate === true || this.against >= needed)
+        this.become(result);
     }
-    this.against++;
-    const needed = result.passed ? check.healthyThreshold : check.unhealthyThreshold;
-    if (this.state !== 'pending' && this.against < needed) return;
-    this.state = verdict;
+    const { degraded = false } = result;
+    // As in Envoy, a check that fails says nothing of it.
+    if (!result.passed || degraded === this.degraded) return;
+    this.degraded = degraded;
+    this.options.onDegraded(degraded);
+    if (degraded) this.tell('degraded', 'degraded_healthy_host', this.state, 'degraded', result);
+    else this.tell('no longer degraded', 'no_longer_degraded_host', 'degraded', this.state, result);
+  }
+
+  private become(result: ProbeResult): void {
+    const from = this.state;
+    this.state = result.passed ? 'healthy' : 'unhealthy';
     this.against = 0;
     this.options.onVerdict(result.passed);
-    const { service, address, port } = this.target;
-    const endpoint = isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
-    this.options.onEvent({ type: verdict, service, endpoint, reason: result.reason });
+    if (result.passed) this.tell('healthy', 'add_healthy_event', from, this.state, result);
+    else this.tell('unhealthy', 'eject_unhealthy_event', from, this.state, result);
+  }
+
+  private tell(
+    type: CheckEvent['type'],
+    event: CheckEvent['event'],
+    from: HealthState,
+    to: HealthState,
+    { reason, failureType }: ProbeResult,
+  ): void {
+    const { service, address, port, check } = this.target;
+    this.options.onEvent({
+      type,
+      event,
+      service,
+      endpoint: isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`,
+      healthCheckerType: check.tcp !== null ? 'TCP' : check.grpc !== null ? 'GRPC' : 'HTTP',
+      from,
+      to,
+      ...(failureType === undefined ? {} : { failureType }),
+      reason,
+    });
   }
 }
+
+const IMMEDIATE_FAIL = 'x-envoy-immediate-health-check-fail on an answer to a request';

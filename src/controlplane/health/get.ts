@@ -10,12 +10,18 @@ export interface GetRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The status of the answer, when its body has ended or is longer than anyone reads. */
+/** The head of an answer; names of fields are in lower case. */
+export interface GetAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+}
+
+/** The answer, when its body has ended or is longer than anyone reads. */
 export async function getOverHttp1(
   socket: Socket,
   { scheme, authority, path, headers }: GetRequest,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<GetAnswer> {
   // With the first check only: its code takes 8 MiB, and many meshes leave checking to the outlier detection.
   const { Client } = await import('undici');
   let given = false;
@@ -32,14 +38,18 @@ export async function getOverHttp1(
     pipelining: 0,
   });
   try {
-    const { statusCode, body } = await client.request({
+    const {
+      statusCode,
+      headers: fields,
+      body,
+    } = await client.request({
       path,
       method: 'GET',
       headers: { host: authority, ...headers },
       signal,
     });
     await body.dump({ limit: LIMITS.healthBodyBytes, signal });
-    return statusCode;
+    return { status: statusCode, headers: fields };
   } finally {
     await client.destroy();
   }
@@ -49,10 +59,9 @@ export async function getOverHttp1(
 export async function getOverHttp2(
   socket: Socket,
   { scheme, authority, path, headers }: GetRequest,
-): Promise<number> {
+): Promise<GetAnswer> {
   const pseudo = { ':method': 'GET', ':scheme': scheme, ':authority': authority, ':path': path };
-  const { status } = await requestOverHttp2(socket, { ...pseudo, ...headers }, null);
-  return status;
+  return requestOverHttp2(socket, { ...pseudo, ...headers }, null);
 }
 
 const CLOSED = 'the endpoint closed the connection before the request was sent';

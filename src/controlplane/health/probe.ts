@@ -1,6 +1,6 @@
 /**
- * One active check: GET the path, or ask grpc.health.v1, in the protocol that requests are sent in and on a connection
- * of its own. Connections are not kept, because a kept one proves only that the endpoint still serves old
+ * One active check: GET the path, or ask grpc.health.v1, in the protocol that requests are sent in, or exchange bytes;
+ * on a connection of its own. Connections are not kept, because a kept one proves only that the endpoint still serves old
  * connections, and one that the endpoint closes as the next check begins (both often do that every 5 s) would
  * count as a failure.
  */
@@ -8,8 +8,10 @@ import { isIPv6, type Socket } from 'node:net';
 import type { HealthCheckConfig, SecretSet, ServiceProtocol, UpstreamTls } from '../../config/index.ts';
 import { isAuthority, type ProxyVersion } from '../../message/index.ts';
 import { agreedProtocol, connectTo } from './connect.ts';
+import type { FailureType } from './events.ts';
 import { getOverHttp1, getOverHttp2 } from './get.ts';
 import { checkOverGrpc } from './grpc-check.ts';
+import { exchangeBytes } from './tcp-check.ts';
 
 export interface ProbeTarget {
   readonly service: string;
@@ -26,6 +28,12 @@ export interface ProbeResult {
   readonly passed: boolean;
   /** `status 200`, `health NOT_SERVING`, `ECONNREFUSED`, `timeout after 1000 ms`. */
   readonly reason: string;
+  /** Passed, and the answer has `x-envoy-degraded`. */
+  readonly degraded?: boolean;
+  /** Failed, and the answer has `x-envoy-immediate-health-check-fail`: no threshold is waited for. */
+  readonly immediate?: boolean;
+  /** Of a failure. */
+  readonly failureType?: FailureType;
 }
 
 /** Never rejects. `signal` aborts when the time is up, or the endpoint is gone. */
@@ -37,11 +45,14 @@ export const probeEndpoint: Probe = async (target, secrets, signal) => {
   let socket: Socket | null = null;
   try {
     socket = await connectTo(target, secrets, signal);
-    return target.check.grpc === null
-      ? await get(socket, target, signal)
-      : await askGrpc(socket, target, target.check.grpc.service);
+    const { tcp, grpc } = target.check;
+    if (tcp !== null) return await exchangeBytes(socket, tcp);
+    const result =
+      grpc === null ? await get(socket, target, signal) : await askGrpc(socket, target, grpc.service);
+    return result.passed ? result : { ...result, failureType: 'ACTIVE' };
   } catch (error) {
-    return { passed: false, reason: reasonOf(error, signal, target.check.timeoutMs) };
+    const failureType = signal.aborted ? 'NETWORK_TIMEOUT' : 'NETWORK';
+    return { passed: false, reason: reasonOf(error, signal, target.check.timeoutMs), failureType };
   } finally {
     socket?.destroy();
   }
@@ -55,11 +66,17 @@ async function get(socket: Socket, target: ProbeTarget, signal: AbortSignal): Pr
     path: check.path,
     headers: { 'user-agent': USER_AGENT, accept: '*/*' },
   };
-  const status = speaksHttp2(target, socket)
+  const { status, headers } = speaksHttp2(target, socket)
     ? await getOverHttp2(socket, request)
     : await getOverHttp1(socket, request, signal);
   const passed = check.expectedStatuses.some(([low, high]) => status >= low && status <= high);
-  return { passed, reason: `status ${status}` };
+  // As in Envoy, what they are set to does not matter, and each counts beside one kind of status alone.
+  return {
+    passed,
+    reason: `status ${status}`,
+    degraded: passed && headers['x-envoy-degraded'] !== undefined,
+    immediate: !passed && headers['x-envoy-immediate-health-check-fail'] !== undefined,
+  };
 }
 
 async function askGrpc(socket: Socket, target: ProbeTarget, service: string): Promise<ProbeResult> {

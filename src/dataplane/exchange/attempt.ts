@@ -15,12 +15,14 @@ import {
   type TimerWheel,
 } from '../../base/index.ts';
 import type { EndpointConfig } from '../../config/index.ts';
-import type {
-  ConnectionFacts,
-  HeaderList,
-  RequestHead,
-  ResponseHead,
-  UpstreamHandler,
+import {
+  type ConnectionFacts,
+  GRPC,
+  grpcStatusOf,
+  type HeaderList,
+  type RequestHead,
+  type ResponseHead,
+  type UpstreamHandler,
 } from '../../message/index.ts';
 import type { AttemptRecord } from '../../telemetry/index.ts';
 import type {
@@ -30,6 +32,7 @@ import type {
   PickedEndpoint,
   UpstreamService,
 } from '../upstream/index.ts';
+import { outcomeOf, outcomeOfCall } from './outcome.ts';
 import type { BodyCursor, RequestBody } from './request-body.ts';
 
 /** What its owner is told; `onAttemptEnd` and `onAttemptFailed` are its last words. */
@@ -56,6 +59,10 @@ export interface Attempted {
   readonly body: RequestBody;
   readonly wheel: TimerWheel;
   readonly clock: Clock;
+  /** It is a gRPC call, which ends with a status of its own. */
+  readonly grpc: boolean;
+  /** The client has said by when a call must be over. */
+  readonly clientDeadline: boolean;
 }
 
 type State = 'waiting' | 'sending' | 'answering' | 'ended';
@@ -77,9 +84,13 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   private readonly cursor: BodyCursor;
   private readonly timer: Timer;
   private readonly tryTimeoutMs: number;
+  private readonly grpc: boolean;
+  private readonly clientDeadline: boolean;
   private stream: AttemptStream | null = null;
   private state: State = 'waiting';
   private reported = false;
+  /** The answer has begun; its gRPC status, which says how the call went, is still to come. */
+  private awaitsStatus = false;
   /** What the stream last said of the request body; see RequestBody.sendTo. */
   private sending: 'ended' | 'full' | 'open' = 'open';
   private sent = false;
@@ -96,7 +107,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
    */
   constructor(
     owner: AttemptOwner,
-    { client, service, head, body, wheel, clock }: Attempted,
+    { client, service, head, body, wheel, clock, grpc, clientDeadline }: Attempted,
     picked: PickedEndpoint,
     tried: readonly number[],
     holdsRetry: boolean,
@@ -116,6 +127,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.cursor = body.open();
     this.wheel = wheel;
     this.clock = clock;
+    this.grpc = grpc;
+    this.clientDeadline = clientDeadline;
     this.tryTimeoutMs = tryTimeoutMs;
     this.timer = new Timer(this, 0);
   }
@@ -236,7 +249,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.wheel.cancel(this.timer);
     this.record.status = head.status;
     this.tunnelled = head.body === 'tunnel';
-    this.report(outcomeOf(head.status));
+    this.service.heedHealth(this.picked, head.headers);
+    this.reportHead(head);
     this.owner.onAttemptHead(this, head);
   }
 
@@ -246,6 +260,11 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
 
   onEnd(trailers: HeaderList | null): void {
     this.endpointEnded = true;
+    if (this.awaitsStatus) {
+      const status = trailers === null ? -1 : grpcStatusOf(trailers);
+      // Without one the client makes UNKNOWN of it.
+      this.report(outcomeOfCall(status < 0 ? GRPC.unknown : status, this.clientDeadline));
+    }
     if (!this.tunnelled || this.clientEnded) this.end('success');
     this.owner.onAttemptEnd(this, trailers);
   }
@@ -289,10 +308,27 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.owner.onAttemptFailed(this, why);
   }
 
+  private reportHead(head: ResponseHead): void {
+    if (!this.grpc || head.status !== 200) {
+      this.report(outcomeOf(head.status));
+      return;
+    }
+    const status = grpcStatusOf(head.headers);
+    if (status >= 0) this.report(outcomeOfCall(status, this.clientDeadline));
+    else if (!this.reported) {
+      this.awaitsStatus = true;
+      this.picked = this.service.begun(this.picked, this.sentMs);
+    }
+  }
+
   private report(outcome: AttemptOutcome): void {
     if (this.reported) return;
     this.reported = true;
-    this.service.report(this.picked, outcome, this.sentMs);
+    // Who leaves a call that was being answered, such as a stream without an end, has seen nothing wrong.
+    const left = this.awaitsStatus && outcome === 'abandoned' && this.state === 'ended';
+    const sentMs = this.awaitsStatus ? -1 : this.sentMs;
+    const ejected = this.service.report(this.picked, left ? 'success' : outcome, sentMs);
+    this.record.ejectedEndpoint = ejected;
   }
 
   private end(outcome: AttemptOutcome): void {
@@ -307,10 +343,4 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.service.releaseRequest(this.slot);
     if (this.holdsRetry) this.service.releaseRetry(this.slot);
   }
-}
-
-/** What an answer's status tells the outlier detector (Envoy: 502, 503 and 504 are gateway errors). */
-function outcomeOf(status: number): AttemptOutcome {
-  if (status < 500) return 'success';
-  return status === 502 || status === 503 || status === 504 ? 'gatewayError' : 'serverError';
 }

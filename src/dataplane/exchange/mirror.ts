@@ -5,7 +5,13 @@
  */
 import { type Failure, failure, LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import type { MirrorConfig } from '../../config/index.ts';
-import { addToHost, type ConnectionFacts, type HeaderList, type RequestHead } from '../../message/index.ts';
+import {
+  addToHost,
+  type ConnectionFacts,
+  H,
+  type HeaderList,
+  type RequestHead,
+} from '../../message/index.ts';
 import { AttemptRecord, COUNTER, countMirrored, type RequestRecord } from '../../telemetry/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
@@ -34,7 +40,7 @@ export class Mirrors {
     for (const { service: name, percent } of configs) {
       const service = context.services.get(name);
       if (service === undefined || context.random() * 100 >= percent) continue;
-      mirrors.push(new Mirror(context, record.facts, service, shadowOf(head), timeoutMs));
+      mirrors.push(new Mirror(context, record, service, shadowOf(head), timeoutMs));
       record.mirrors += record.mirrors === '' ? name : `,${name}`;
     }
     return mirrors.length === 0 ? null : new Mirrors(mirrors);
@@ -66,6 +72,8 @@ class Mirror implements AttemptOwner, TimerOwner {
   readonly body = new RequestBody(0);
   readonly wheel: TimerWheel;
   readonly clock: ExchangeContext['clock'];
+  readonly grpc: boolean;
+  readonly clientDeadline: boolean;
   private readonly timer = new Timer(this, 0);
   private readonly timeoutMs: number;
   private attempt: Attempt | null = null;
@@ -73,14 +81,16 @@ class Mirror implements AttemptOwner, TimerOwner {
 
   constructor(
     context: ExchangeContext,
-    client: ConnectionFacts,
+    { facts, grpc }: RequestRecord,
     service: UpstreamService,
     head: RequestHead,
     timeoutMs: number,
   ) {
-    this.client = client;
+    this.client = facts;
     this.service = service;
     this.head = head;
+    this.grpc = grpc;
+    this.clientDeadline = grpc && head.headers.has(H['grpc-timeout']);
     this.wheel = context.wheel;
     this.clock = context.clock;
     this.timeoutMs = timeoutMs;

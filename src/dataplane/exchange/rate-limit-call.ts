@@ -35,6 +35,8 @@ export class RateLimitCall implements AttemptOwner {
   readonly wheel: TimerWheel;
   readonly clock: Clock;
   readonly client: ConnectionFacts;
+  readonly grpc = true;
+  readonly clientDeadline = false;
   readonly record: AttemptRecord;
   private readonly owner: CallOwner;
   private readonly timeoutMs: number;

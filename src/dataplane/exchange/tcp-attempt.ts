@@ -155,7 +155,7 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
   private report(outcome: AttemptOutcome): void {
     if (this.reported) return;
     this.reported = true;
-    this.service.report(this.picked, outcome, this.record.startMs);
+    this.record.ejectedEndpoint = this.service.report(this.picked, outcome, this.record.startMs);
   }
 
   private end(outcome: AttemptOutcome): void {

@@ -71,6 +71,8 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
   readonly body: RequestBody;
   readonly wheel: ExchangeContext['wheel'];
   readonly clock: ExchangeContext['clock'];
+  readonly grpc: boolean;
+  readonly clientDeadline: boolean;
   private readonly owner: TriesOwner;
   private readonly context: ExchangeContext;
   private readonly record: RequestRecord;
@@ -94,6 +96,8 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
     this.body = request.body;
     this.record = request.record;
     this.client = request.record.facts;
+    this.grpc = request.record.grpc;
+    this.clientDeadline = request.timeouts.statedBy !== 'timeouts.request';
     this.service = request.service;
     this.policy = request.policy.retry;
     this.hedge = Hedge.of(this, context, request);

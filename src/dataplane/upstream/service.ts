@@ -5,7 +5,17 @@
  */
 import { type Clock, type Failure, failure, type TimerWheel } from '../../base/index.ts';
 import type { PeakEwmaConfig, SecretSet, ServiceConfig } from '../../config/index.ts';
-import { AVAILABLE, FAILED, GAUGE, type OutlierPolicy, type WorkerLedger } from '../../ledger/index.ts';
+import {
+  AVAILABLE,
+  FAILED,
+  GAUGE,
+  isProbe,
+  OUTLIER,
+  type OutlierPolicy,
+  RESULT,
+  type WorkerLedger,
+} from '../../ledger/index.ts';
+import type { HeaderList } from '../../message/index.ts';
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
 import type { Surroundings } from '../balancer/index.ts';
 import { LatencyWindow } from '../policy/index.ts';
@@ -207,22 +217,45 @@ export class UpstreamService {
     this.pool.abandon(waiter);
   }
 
+  /** Takes the endpoint of an answer out where it asks for that, and active checks can bring it back, as Envoy does. */
+  heedHealth({ endpoint }: PickedEndpoint, headers: HeaderList): void {
+    if (this.config.healthCheck !== null && headers.has('x-envoy-immediate-health-check-fail'))
+      this.ledger.endpoints.failHealth(endpoint.slot);
+  }
+
+  /**
+   * An answer has begun whose outcome may be long in coming: its latency is known, and a probe ends the ejection. Returns
+   * what is to be reported in place of `picked`, without `sentMs`.
+   */
+  begun(picked: PickedEndpoint, sentMs: number): PickedEndpoint {
+    const { endpoints } = this.ledger;
+    const { slot } = picked.endpoint;
+    const { peakEwma } = this.config.loadBalancer;
+    if (peakEwma !== null) this.observeLatency(slot, 'success', sentMs, peakEwma);
+    if (!isProbe(picked.ticket)) return picked;
+    endpoints.reportSuccess(slot, picked.ticket, this.clock.nowMs());
+    return { ...picked, ticket: endpoints.admitInPanic(slot) };
+  }
+
   /**
    * Tells the outlier detector how an attempt went: exactly once for each `pick`. `sentMs`: when it was sent, from which its
-   * endpoint's latency is measured; -1: it was not.
+   * endpoint's latency is measured; -1: it was not, or that is done. True: that ejected the endpoint.
    */
-  report(picked: PickedEndpoint, outcome: AttemptOutcome, sentMs: number): void {
+  report(picked: PickedEndpoint, outcome: AttemptOutcome, sentMs: number): boolean {
     const { endpoints } = this.ledger;
     const { slot } = picked.endpoint;
     const { peakEwma } = this.config.loadBalancer;
     if (peakEwma !== null && sentMs >= 0) this.observeLatency(slot, outcome, sentMs, peakEwma);
-    if (outcome === 'abandoned') endpoints.abandon(slot, picked.ticket);
-    else if (outcome === 'success') endpoints.reportSuccess(slot, picked.ticket, this.clock.nowMs());
-    else if (this.outlier === null) endpoints.abandon(slot, picked.ticket);
+    if (this.outlier !== null && outcome !== 'abandoned') endpoints.count(slot, RESULT[outcome]);
+    if (outcome === 'success') endpoints.reportSuccess(slot, picked.ticket, this.clock.nowMs());
+    else if (outcome === 'abandoned' || this.outlier === null) endpoints.abandon(slot, picked.ticket);
     else {
       const hosts = this.config.endpoints.length;
-      endpoints.reportFailure(slot, picked.ticket, FAILED[outcome], this.clock.nowMs(), hosts, this.outlier);
+      const nowMs = this.clock.nowMs();
+      const led = endpoints.reportFailure(slot, picked.ticket, FAILED[outcome], nowMs, hosts, this.outlier);
+      return led === OUTLIER.ejected;
     }
+    return false;
   }
 
   /** What failed fast says nothing of how long answers take; what was waited for in vain, that they take longer. */
