@@ -74,9 +74,9 @@ export abstract class PolicyPicker {
     if (tried.length > 0 && fit < ANY && tried.includes(this.indexes[position] as number)) return false;
     if (state.panic) return true;
     const available = state.view.availability(this.slots[position] as number, state.nowMs);
-    if (state.degraded) return available === AVAILABLE.degraded;
-    if (available === AVAILABLE.probe) return tried.length === 0 || fit > BEST;
-    return available === AVAILABLE.yes;
+    if (available === AVAILABLE.yes) return !state.degraded;
+    if (available === AVAILABLE.degraded) return state.degraded;
+    return available === AVAILABLE.probe && !state.degraded && (tried.length === 0 || fit > BEST);
   }
 
   /** Takes the endpoint; false when another request has just taken its probe, or it was just ejected. */

@@ -45,7 +45,8 @@ export class ServicePicker implements Picker {
       if (probed >= 0) return probed;
     }
     const group = this.group(state);
-    state.group = group;
+    // Mostly it is the same: a store of a pointer costs more than a look at it.
+    if (state.group !== group) state.group = group;
     const index = group.choose(state);
     return index >= 0 ? index : this.elsewhere(group, state);
   }
