@@ -299,7 +299,10 @@ class RunningSupervisor implements Supervisor {
         ledger.giveBack(thread.column, clock.nowMs());
         this.telemetry.retire(thread.id);
       },
-      onRound: () => void ledger.settle(),
+      onRound: () => {
+        ledger.settle();
+        ledger.sweepCallers(clock.nowMs());
+      },
       onMessage: (thread, message) => this.onMessage(thread, message),
       onFatal:
         options.onFatal ??

@@ -127,6 +127,8 @@ export const LIMITS = {
   rateLimitTables: 128,
   /** Of an answer of a rate limit service; what it adds to heads could not be sent on if it were larger. */
   rateLimitAnswerBytes: 64 * KIB,
+  /** Callers known at once, a power of two: sixteen times the pods of a large node. Further ones pass uncounted. */
+  callers: 4_096,
 
   // TLS.
   /** Endpoints of one service of which one worker keeps a session; the one used longest ago goes. */
