@@ -130,6 +130,19 @@ export const LIMITS = {
   /** Callers known at once, a power of two: sixteen times the pods of a large node. Further ones pass uncounted. */
   callers: 4_096,
 
+  // What one caller may hold, so that it can't take all there is: ingress and NAT put many clients behind one address.
+  /** Half of what one listener of one worker takes. */
+  callerConnections: 10_000,
+  callerRequests: 10_000,
+  /** A thousand connections that read nothing, each at `highWaterBytes`. */
+  callerBufferedBytes: 256 * MIB,
+  callerWorkerTime: '50%',
+  /** A client that is broken and backs off makes one in seconds; an attack needs hundreds a second to be felt. */
+  callerOffences: 10,
+  callerOffenceRefillMs: 1_000,
+  /** The bucket is full again after as long. */
+  callerPenaltyMs: 10_000,
+
   // TLS.
   /** Endpoints of one service of which one worker keeps a session; the one used longest ago goes. */
   tlsSessionsPerService: 1_024,

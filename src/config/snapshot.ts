@@ -5,6 +5,7 @@
  * version, sent as a delta. It holds names of certificates and keys, never their content.
  */
 import type { RateLimitConfig, RateLimitSlot } from './rate-limit-config.ts';
+import type { CallersConfig } from './callers.ts';
 import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
 import type { ListenerTls } from './secrets.ts';
 import type { Locality, ServiceConfig } from './service-config.ts';
@@ -28,6 +29,7 @@ export interface NodeSettings {
   readonly tracing: TracingConfig;
   readonly admin: { readonly host: string; readonly port: number };
   readonly accessLog: AccessLogConfig;
+  readonly callers: CallersConfig;
   readonly workers: number;
   /** Where this node is; null: not known. */
   readonly locality: Locality | null;
