@@ -25,6 +25,7 @@ import {
   type RulePolicy,
 } from './dataplane/exchange/index.ts';
 import { Listener } from './dataplane/listener/index.ts';
+import { Callers } from './dataplane/policy/index.ts';
 import { compileConnectionRoutes, compileRouter } from './dataplane/router/index.ts';
 import { UpstreamService } from './dataplane/upstream/index.ts';
 import { attachLedger, attachMetricCells, type WorkerLedger } from './ledger/index.ts';
@@ -38,6 +39,7 @@ export class DataPlane {
   private log: AccessLog | null;
   private logPath: string | null;
   private readonly recorder: Recorder;
+  private readonly callers: Callers;
   private readonly context: ExchangeContext;
   private readonly conductor: Conductor;
   private readonly services = new Map<string, UpstreamService>();
@@ -78,11 +80,13 @@ export class DataPlane {
       tracing,
     });
     this.flusher = setInterval(() => this.recorder.flush(), LIMITS.recordFlushMs);
+    this.callers = new Callers(this.ledger.callers, first.node.callers);
     this.context = {
       clock,
       wheel: this.wheel,
       random: Math.random,
       recorder: this.recorder,
+      callers: this.callers,
       router: compileRouter<RulePolicy>(first, null, compileRulePolicy),
       connectionRoutes: compileConnectionRoutes(first, null),
       services: this.services,
@@ -159,6 +163,7 @@ export class DataPlane {
     const snapshot = applyDelta(older, delta);
     this.snapshot = snapshot;
     this.recorder.configure(snapshot.node.tracing);
+    this.callers.configure(snapshot.node.callers);
     this.applyLog(snapshot.node.accessLog.path);
     const moved = !sameLocality(this.around.locality, snapshot.node.locality);
     this.around.locality = snapshot.node.locality;
@@ -232,6 +237,7 @@ export class DataPlane {
       conductor: this.conductor,
       wheel: this.wheel,
       clock: this.clock,
+      callers: this.callers,
       counters: this.recorder.metrics.addListener(config.name, `${config.host}_${config.port}`),
     });
     try {

@@ -142,6 +142,8 @@ export const LIMITS = {
   callerOffenceRefillMs: 1_000,
   /** The bucket is full again after as long. */
   callerPenaltyMs: 10_000,
+  /** Connections turned away because of their caller that a listener of a worker records: hundreds of a second are alike. */
+  callerRefusalsPerSecond: 10,
 
   // TLS.
   /** Endpoints of one service of which one worker keeps a session; the one used longest ago goes. */

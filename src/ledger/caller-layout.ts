@@ -42,7 +42,7 @@ const KEY_WORDS = 2;
 const OWN_WORDS = CALLER_GAUGES + 1;
 const OWN_BYTES = CALLER_GAUGES;
 
-/** Places where a caller may be; with half of all places taken, all of these are taken once in 2^64 cases. */
+/** Places where a caller may be; at first all are taken when the table is three quarters full (test/ledger/callers.test.ts). */
 export const WINDOW = 64;
 
 /** Offsets, in 32-bit words. */

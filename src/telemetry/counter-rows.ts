@@ -195,6 +195,11 @@ export const LISTENER_ROWS = [
     'Connections refused because maxConnections was reached.',
   ],
   [
+    'callerOffences',
+    'outboard_caller_offences_total',
+    'Connections that ended by the fault of their caller.',
+  ],
+  [
     'downstreamHeaderTimeout',
     'envoy_listener_downstream_pre_cx_timeout',
     'Connections that did not complete detection or handshake in time.',

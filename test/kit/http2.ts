@@ -129,8 +129,9 @@ export interface SessionClient {
   close(): void;
 }
 
-export async function sessionClient(port: number): Promise<SessionClient> {
-  const socket = connect({ port, host: '127.0.0.1' });
+/** `from`: the address it has. */
+export async function sessionClient(port: number, from = '127.0.0.1'): Promise<SessionClient> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress: from });
   await once(socket, 'connect');
   const waiting: (() => void)[] = [];
   const next = (): void => {

@@ -13,6 +13,7 @@ import {
   callerTimeouts,
   compileCors,
   compileGlobalRateLimit,
+  type Callers,
   compileRetry,
   compileTimeouts,
   type GlobalRateLimit,
@@ -63,6 +64,7 @@ export interface ExchangeContext {
   readonly wheel: TimerWheel;
   readonly random: () => number;
   readonly recorder: Recorder;
+  readonly callers: Callers;
   router: Router<RulePolicy>;
   connectionRoutes: ConnectionRoutes;
   services: ReadonlyMap<string, UpstreamService>;

@@ -18,7 +18,14 @@ import {
   type ResponseHead,
 } from '../../message/index.ts';
 import type { RequestRecord } from '../../telemetry/index.ts';
-import { asGrpcReply, type CallerFields, countedMs, grpcTimeouts, type Timeouts } from '../policy/index.ts';
+import {
+  asGrpcReply,
+  type CallerExcess,
+  type CallerFields,
+  countedMs,
+  grpcTimeouts,
+  type Timeouts,
+} from '../policy/index.ts';
 import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { noteBreaker, noteLimit } from './admission.ts';
@@ -70,6 +77,8 @@ export class Exchange
   private answerFields: AnswerFields | null = null;
   /** Null: the answer goes out as fast as it comes. */
   private pacer: AnswerPacer | null = null;
+  /** It holds one of its caller's places. */
+  private placed = false;
   private answerBegun = false;
   /** From the answer on that agrees to a protocol switch: no other timeout holds any more. */
   private tunnel: TunnelLimits | null = null;
@@ -98,6 +107,7 @@ export class Exchange
   begin(): void {
     const { head, record } = this;
     this.touch();
+    if (!this.takePlace()) return;
     const choice = choose(this.context, this.listener, head);
     record.rule = choice.rule?.name ?? '';
     this.maxRequestBytes = choice.rule?.config.maxRequestBytes ?? this.maxRequestBytes;
@@ -313,6 +323,21 @@ export class Exchange
     if (requestMs > 0) this.context.wheel.arm(this.requestTimer, requestMs);
   }
 
+  /** One of its caller's requests; false: it was refused. */
+  private takePlace(): boolean {
+    const { callers } = this.context;
+    const { caller } = this.stream.facts;
+    let excess: CallerExcess | null = callers.excessOfBytes(caller);
+    if (excess === null && callers.countsRequests(caller)) {
+      this.placed = callers.beginRequest(caller);
+      if (!this.placed) excess = callers.tooManyRequests(caller);
+    }
+    if (excess === null) return true;
+    noteLimit(this.record, excess.name, excess.value, excess.observed);
+    this.fail(excess.failure);
+    return false;
+  }
+
   private bodyTooLarge(bytes: number): boolean {
     const { maxRequestBytes } = this;
     if (maxRequestBytes === 0 || bytes <= maxRequestBytes || this.finished) return false;
@@ -385,6 +410,7 @@ export class Exchange
     this.tries?.end();
     this.mirrors?.leave();
     this.body = null;
+    if (this.placed) context.callers.endRequest(this.stream.facts.caller);
     record.endMs = context.clock.nowMs();
     context.active--;
     context.recorder.finish(record);

@@ -199,8 +199,8 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
   // What the socket and the clock bring.
 
   onTimer(): void {
-    if (this.phase === 'head') this.reject(failure('header-timeout'));
-    else this.linger();
+    if (this.phase !== 'head') this.linger();
+    else this.reject(this.context.offence(this.link, failure('header-timeout')));
   }
 
   /** `bytes[0, length)` are valid only during the call. */

@@ -262,10 +262,8 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     const detail = this.session.error?.detail ?? '';
     counters.add(LISTENER_COUNTER.http2GoawaySent, 1);
     if (this.flooded) counters.add(LISTENER_COUNTER.http2Flood, 1);
-    conductor.connectionFailed(
-      this.link.facts,
-      failure(this.flooded ? 'http2-flood' : 'http2-protocol', detail),
-    );
+    const why = failure(this.flooded ? 'http2-flood' : 'http2-protocol', detail);
+    conductor.connectionFailed(this.link.facts, this.context.offence(this.link, why));
     this.linger();
   }
 

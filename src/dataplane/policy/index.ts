@@ -9,6 +9,7 @@ export {
   descriptorsOf,
   type GlobalRateLimit,
 } from './descriptors.ts';
+export { type CallerExcess, Callers } from './callers.ts';
 export { type DrawnFault, drawFault } from './fault.ts';
 export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
 export { grpcTimeouts, writeGrpcTimeout } from './grpc-deadline.ts';
