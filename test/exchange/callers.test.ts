@@ -1,9 +1,11 @@
 /** What one caller may hold: the excess is refused and told apart, others notice nothing, and every unit comes back. */
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
+import { endpoint } from '../http2-attacks/endpoints.ts';
 import { MovedClock } from '../http2-attacks/kit.ts';
 import { FramePeer } from '../http2-attacks/peer.ts';
-import { PING } from '../kit/frames.ts';
+import { INITIAL_WINDOW, PING, get as request2, windowUpdate } from '../kit/frames.ts';
 import { sessionClient } from '../kit/http2.ts';
 import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
 import { httpBackend, oneService, RawClient } from '../kit/raw.ts';
@@ -233,6 +235,48 @@ test('a request head that is never completed is an offence, a connection that sa
     { clock, listener: 'protocol: http' },
   );
 });
+
+const MIB = 2 ** 20;
+
+for (const version of ['HTTP/1.1', 'HTTP/2'] as const) {
+  test(`a caller that reads nothing of its answers gets no more requests, until it has read (${version})`, async () => {
+    const upstream = await endpoint('1.1', 8 * MIB);
+    await withCallers(upstream.port, `maxBufferedBytes: ${MIB}`, async (proxy) => {
+      const peers: { socket: Socket; destroy(): void }[] = [];
+      const other = await RawClient.connect(proxy.port, OTHER);
+      for (let i = 0; i < 12; i++) {
+        if (version === 'HTTP/1.1') peers.push((await RawClient.connect(proxy.port, POD)).send(get('/big')));
+        else
+          peers.push(
+            (await FramePeer.connectFrom(POD, proxy.port, INITIAL_WINDOW, 2 ** 24)).send(
+              windowUpdate(0, 2 ** 24),
+              request2(1, '/big'),
+            ),
+          );
+        peers.at(-1)?.socket.pause();
+      }
+      await until(() => caller(proxy, POD).bufferedBytes > MIB, 'more than a megabyte waits');
+      const refused = await (await RawClient.connect(proxy.port, POD)).send(get()).until(answered);
+      assert.match(refused, /^HTTP\/1.1 429 .*caller-buffers \(RL\)/s);
+      await other.send(get()).until((text) => text.endsWith('ok'));
+      await proxy.recorded();
+      const decision = proxy.decisions.find(({ code }) => code === 'caller-buffers');
+      assert.ok(decision);
+      assert.deepEqual([decision.limit, decision.limitValue], ['callers.maxBufferedBytes', MIB]);
+      assert.ok(decision.observedValue > MIB);
+      const most = caller(proxy, POD).bufferedBytes;
+      assert.ok(most < 2 * MIB, `${most} bytes wait`);
+      for (const peer of peers) peer.socket.resume();
+      await until(() => proxy.active === 0, 'all of it was read');
+      assert.equal(caller(proxy, POD).bufferedBytes, 0);
+      const again = await (await RawClient.connect(proxy.port, POD)).send(get()).until(answered);
+      assert.match(again, /^HTTP\/1.1 200 /);
+      for (const peer of peers) peer.destroy();
+      other.destroy();
+    });
+    await upstream.close();
+  });
+}
 
 const ONE_CONNECTION = 'circuitBreaker: { maxConnections: 1, maxPendingRequests: 6 }';
 

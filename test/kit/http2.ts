@@ -20,6 +20,7 @@ function outOf(socket: Socket): FrameOut {
       if (socket.writable) socket.write(Buffer.from(bytes.subarray(start, end)));
     },
     flush() {},
+    queued() {},
     get belowHighWater() {
       return socket.writableLength < 256 * 1024;
     },

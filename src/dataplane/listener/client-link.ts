@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { ConnectionFacts } from '../../message/index.ts';
-import { readInto, SocketOut } from '../transport/index.ts';
+import { type BufferAccount, readInto, SocketOut } from '../transport/index.ts';
 
 export interface ClientUser {
   /** Requests under way, and connections whose bytes are passed on. */
@@ -33,11 +33,13 @@ export class ClientLink {
   readonly out: SocketOut;
   private current: ClientUser | null = null;
 
-  constructor(socket: Socket, raw: Socket, facts: ConnectionFacts) {
+  /** `account`: of its caller. */
+  constructor(socket: Socket, raw: Socket, facts: ConnectionFacts, account: BufferAccount | null) {
     this.socket = socket;
     this.raw = raw;
     this.facts = facts;
     this.out = new SocketOut(socket);
+    this.out.account = account;
   }
 
   get user(): ClientUser {
@@ -49,10 +51,16 @@ export class ClientLink {
     const { socket } = this;
     this.current = user;
     readInto(socket, (length, bytes) => this.user.onBytes(bytes as Buffer, length));
-    socket.on('drain', () => this.user.onDrain());
+    socket.on('drain', () => {
+      this.out.onDrain();
+      this.user.onDrain();
+    });
     socket.on('end', () => this.user.onPeerEnd());
     socket.on('error', () => {}); // 'close' follows and does what is to be done
-    socket.on('close', () => this.user.onClose());
+    socket.on('close', () => {
+      this.out.onClose();
+      this.user.onClose();
+    });
     socket.resume();
   }
 

@@ -288,7 +288,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   }
 
   private begin(socket: Socket, raw: Socket, facts: ConnectionFacts): ClientLink {
-    const link = new ClientLink(socket, raw, facts);
+    const link = new ClientLink(socket, raw, facts, this.callers.accountOf(facts.caller));
     this.links.add(link);
     link.start(this.userFor(link));
     return link;
@@ -328,7 +328,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
 
   /** Tells a client in plain HTTP that this port speaks TLS. */
   private refusePlain(socket: Socket, facts: ConnectionFacts): void {
-    const link = new ClientLink(socket, socket, facts);
+    const link = new ClientLink(socket, socket, facts, null);
     const connection = new Http1Connection(link, this);
     this.links.add(link);
     link.start(connection);

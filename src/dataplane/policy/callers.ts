@@ -88,13 +88,18 @@ export class Callers {
     if (caller >= 0 && offences !== null) this.table.offend(caller, nowMs, offences);
   }
 
-  // Bytes that wait; see BufferAccount.
+  /** Counts bytes that wait on a new connection; null: nobody asks. */
+  accountOf(caller: number): CallerAccount | null {
+    return caller < 0 || this.config.maxBufferedBytes === 0 ? null : new CallerAccount(this, caller);
+  }
 
+  /** @internal */
   addBytes(caller: number, bytes: number): void {
     this.table.addBytes(caller, bytes);
   }
 
-  overBytes(caller: number): boolean {
+  /** @internal */
+  isOverBytes(caller: number): boolean {
     const { maxBufferedBytes } = this.config;
     return maxBufferedBytes > 0 && this.table.bytes(caller) > maxBufferedBytes;
   }
@@ -102,6 +107,25 @@ export class Callers {
   /** Share of a busy worker's time, 0 to 1. */
   get workerTime(): number {
     return this.config.workerTime;
+  }
+}
+
+/** Bytes that wait on one connection of a caller. */
+export class CallerAccount {
+  private readonly callers: Callers;
+  private readonly caller: number;
+
+  constructor(callers: Callers, caller: number) {
+    this.callers = callers;
+    this.caller = caller;
+  }
+
+  add(bytes: number): void {
+    this.callers.addBytes(this.caller, bytes);
+  }
+
+  get over(): boolean {
+    return this.callers.isOverBytes(this.caller);
   }
 }
 
