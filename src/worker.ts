@@ -5,7 +5,7 @@
  */
 import { Session } from 'node:inspector/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { type Clock, collectGarbage, LIMITS, TimerWheel, turnClock } from './base/index.ts';
+import { type Clock, collectGarbage, LIMITS, systemClock, TimerWheel, turnClock } from './base/index.ts';
 import type { FromWorker, ListenFault, ToWorker, WorkerStart } from './channel/index.ts';
 import {
   applyDelta,
@@ -24,7 +24,7 @@ import {
   RateLimits,
   type RulePolicy,
 } from './dataplane/exchange/index.ts';
-import { Listener } from './dataplane/listener/index.ts';
+import { Listener, ReadTurns } from './dataplane/listener/index.ts';
 import { Callers } from './dataplane/policy/index.ts';
 import { compileConnectionRoutes, compileRouter } from './dataplane/router/index.ts';
 import { UpstreamService } from './dataplane/upstream/index.ts';
@@ -40,6 +40,7 @@ export class DataPlane {
   private logPath: string | null;
   private readonly recorder: Recorder;
   private readonly callers: Callers;
+  private readonly turns: ReadTurns;
   private readonly context: ExchangeContext;
   private readonly conductor: Conductor;
   private readonly services = new Map<string, UpstreamService>();
@@ -81,6 +82,8 @@ export class DataPlane {
     });
     this.flusher = setInterval(() => this.recorder.flush(), LIMITS.recordFlushMs);
     this.callers = new Callers(this.ledger.callers, first.node.callers);
+    const precise = clock === turnClock ? systemClock : clock;
+    this.turns = new ReadTurns(first.node.callers.turnMs, clock, precise, this.recorder.metrics.worker);
     this.context = {
       clock,
       wheel: this.wheel,
@@ -164,6 +167,7 @@ export class DataPlane {
     this.snapshot = snapshot;
     this.recorder.configure(snapshot.node.tracing);
     this.callers.configure(snapshot.node.callers);
+    this.turns.turnMs = snapshot.node.callers.turnMs;
     this.applyLog(snapshot.node.accessLog.path);
     const moved = !sameLocality(this.around.locality, snapshot.node.locality);
     this.around.locality = snapshot.node.locality;
@@ -238,6 +242,7 @@ export class DataPlane {
       wheel: this.wheel,
       clock: this.clock,
       callers: this.callers,
+      turns: this.turns,
       counters: this.recorder.metrics.addListener(config.name, `${config.host}_${config.port}`),
     });
     try {

@@ -136,7 +136,8 @@ export const LIMITS = {
   callerRequests: 10_000,
   /** A thousand connections that read nothing, each at `highWaterBytes`. */
   callerBufferedBytes: 256 * MIB,
-  callerWorkerTime: '50%',
+  /** Some forty requests; others wait twice as long at most, where they waited for all of its connections. */
+  callerTurnMs: 2,
   /** A client that is broken and backs off makes one in seconds; an attack needs hundreds a second to be felt. */
   callerOffences: 10,
   callerOffenceRefillMs: 1_000,

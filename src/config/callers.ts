@@ -8,8 +8,8 @@ export interface CallersConfig {
   readonly maxRequests: number;
   /** Bytes that wait for a caller that reads slowly, 0: as many as its connections may hold. */
   readonly maxBufferedBytes: number;
-  /** Share of a busy worker's time for one caller's input while others wait, 0 to 1; 1: all of it. */
-  readonly workerTime: number;
+  /** How long a worker attends to one caller before others come, 0: no turns. */
+  readonly turnMs: number;
   /** Null: off. */
   readonly offences: OffencesConfig | null;
   /** Bits of a public IPv6 address that tell callers apart. */
@@ -23,10 +23,10 @@ export interface OffencesConfig {
   readonly penaltyMs: number;
 }
 
-export function renderCallers({ offences, workerTime, ...limits }: CallersConfig): Record<string, unknown> {
+export function renderCallers({ offences, turnMs, ...limits }: CallersConfig): Record<string, unknown> {
   return {
     ...limits,
-    workerTime: `${Number((workerTime * 100).toPrecision(12))}%`,
+    turn: formatDuration(turnMs),
     offences:
       offences === null
         ? 'off'

@@ -307,6 +307,11 @@ export const LISTENER_ROWS = [
 
 export const WORKER_ROWS = [
   [
+    'callerReadsHeld',
+    'outboard_caller_reads_held_total',
+    'Reads that waited because their caller had had its turn in that pass of the event loop.',
+  ],
+  [
     'spansDropped',
     'outboard_worker_spans_dropped_total',
     'Spans not handed over because too many batches were under way.',

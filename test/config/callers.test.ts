@@ -9,9 +9,9 @@ services: [{ name: s, endpoints: [{ address: 127.0.0.1:9001 }] }]
 
 const CASES: readonly FaultCase[] = [
   {
-    name: 'a caller that no worker would ever read from',
-    yaml: `callers: { workerTime: ¦0% }${REST}`,
-    faults: [['callers.workerTime', 'a share above 0', '100%']],
+    name: 'a turn that is no turn',
+    yaml: `callers: { turn: ¦2s }${REST}`,
+    faults: [['callers.turn', 'a duration', 'write 1000ms or less']],
   },
   {
     name: 'limits that are no numbers, and offences that are neither off nor a mapping',

@@ -53,7 +53,7 @@ tracing: { sampling: 12.5%, otlp: { endpoint: "http://127.0.0.1:4318/v1/traces" 
 accessLog: { path: log/access.json }
 admin: { address: 127.0.0.1:15001 }
 callers:
-  { maxConnections: 100, maxRequests: 0, maxBufferedBytes: 1048576, workerTime: 12.5%, offences: off, ipv6PrefixLength: 128 }
+  { maxConnections: 100, maxRequests: 0, maxBufferedBytes: 1048576, turn: 0s, offences: off, ipv6PrefixLength: 128 }
 workers: 2
 drainTimeout: 1m
 `;
@@ -69,7 +69,7 @@ test('fills in every default', () => {
         maxConnections: 10_000,
         maxRequests: 10_000,
         maxBufferedBytes: 268_435_456,
-        workerTime: 0.5,
+        turnMs: 2,
         offences: { burst: 10, refillMs: 1_000, penaltyMs: 10_000 },
         ipv6PrefixLength: 64,
       },
@@ -195,7 +195,7 @@ test('reads every section, and names secrets by the file of the certificate', ()
       maxConnections: 100,
       maxRequests: 0,
       maxBufferedBytes: 1_048_576,
-      workerTime: 0.125,
+      turnMs: 0,
       offences: null,
       ipv6PrefixLength: 128,
     },

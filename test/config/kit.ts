@@ -173,7 +173,7 @@ export function randomConfig(random: (below: number) => number): Record<string, 
     services: [...services, ...(l4 ? [{ name: 'bytes', protocol: 'tcp', dns: 'db.local:1' }] : [])],
     ...maybe('callers', {
       maxConnections: random(100),
-      workerTime: `${1 + random(99)}%`,
+      turn: `${random(9)}ms`,
       offences: random(2) === 0 ? 'off' : { burst: 1 + random(9), penalty: '1m' },
     }),
     ...maybe('workers', 1 + random(8)),

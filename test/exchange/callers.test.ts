@@ -161,7 +161,7 @@ test('limits may change while connections and requests are open', async () => {
     counted.send(get('/held'));
     await until(() => upstream.held.length === 2, 'another request at the endpoint');
     await proxy.reload(
-      again('maxRequests: 0, maxConnections: 0, maxBufferedBytes: 0, workerTime: 100%, offences: off'),
+      again('maxRequests: 0, maxConnections: 0, maxBufferedBytes: 0, turn: 0s, offences: off'),
     );
     upstream.release();
     await Promise.all([uncounted, counted].map((client) => client.until((text) => text.endsWith('ok'))));

@@ -109,7 +109,7 @@ function envoyConfig(port: number, upstreamPort: number): unknown {
 async function ofOutboard(upstreamPort: number, options: Options, unbounded: boolean): Promise<Report> {
   const port = await freePort();
   const config = oneService([upstreamPort]).replace('127.0.0.1:0', `127.0.0.1:${port}`);
-  const callers = unbounded ? 'callers: { offences: off, workerTime: 100% }\n' : '';
+  const callers = unbounded ? 'callers: { offences: off, turn: 0s }\n' : '';
   return withNode(`${config}\n${callers}workers: 1\n`, () => rows(port, options));
 }
 

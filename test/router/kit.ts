@@ -166,7 +166,7 @@ const NODE: NodeSettings = {
     maxConnections: 0,
     maxRequests: 0,
     maxBufferedBytes: 0,
-    workerTime: 1,
+    turnMs: 0,
     offences: null,
     ipv6PrefixLength: 64,
   },

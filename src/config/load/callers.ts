@@ -2,12 +2,11 @@
 import { z } from 'zod';
 import { formatDuration, LIMITS } from '../../base/index.ts';
 import type { CallersConfig } from '../callers.ts';
-import type { CheckContext } from './context.ts';
-import { duration, percent } from './measures.ts';
+import { duration } from './measures.ts';
 import { choice } from './names.ts';
-import { integer } from './scalar.ts';
+import { COUNT_MAX, integer } from './scalar.ts';
 import type { ConfigFields } from './schema.ts';
-import { COUNT_MAX } from './service-schema.ts';
+
 
 const offences = z.strictObject({
   burst: integer({ min: 1, max: 1_000, unit: 'offences' })
@@ -33,10 +32,10 @@ export const callersSchema = z.strictObject({
     .describe(
       'Bytes of answers that wait because the caller reads slowly. Above it each of its connections may hold less of them, and new requests are refused (429, flag RL). 0: off.',
     ),
-  workerTime: percent()
-    .prefault(LIMITS.callerWorkerTime)
+  turn: duration({ min: 0, max: 1_000 })
+    .prefault(formatDuration(LIMITS.callerTurnMs))
     .describe(
-      "Share of a busy worker's time that one caller's input may take while others send too; the rest of it is read later. 100%: off.",
+      'How long a worker attends to what one caller has sent, while others send too, before it attends to them. 0s: off.',
     ),
   offences: z
     .union([choice(['off']), offences])
@@ -51,20 +50,11 @@ export const callersSchema = z.strictObject({
     ),
 });
 
-export function checkCallers({ callers }: ConfigFields, context: CheckContext): void {
-  if (callers.workerTime === 0)
-    context.fault({
-      path: ['callers', 'workerTime'],
-      expected: 'a share above 0',
-      cure: 'a caller that gets none is never read; write 100% to switch the limit off',
-    });
-}
-
 export function callersConfig(fields: ConfigFields['callers']): CallersConfig {
-  const { offences: stated, workerTime, ...limits } = fields;
+  const { offences: stated, turn, ...limits } = fields;
   return {
     ...limits,
-    workerTime: workerTime / 100,
+    turnMs: turn,
     offences:
       stated === 'off' ? null : { burst: stated.burst, refillMs: stated.refill, penaltyMs: stated.penalty },
   };

@@ -2,7 +2,6 @@
 import { LIMITS } from '../../base/index.ts';
 import type { HostPort } from './addresses.ts';
 import { checkCountsRequests, checkRateLimits } from './check-rate-limit.ts';
-import { checkCallers } from './callers.ts';
 import { type CheckContext, checkFile } from './context.ts';
 import type { ListenerFields } from './node-schema.ts';
 import { checkProxyProtocol } from './proxy-protocol.ts';
@@ -34,7 +33,6 @@ export function checkNode(config: ConfigFields, context: CheckContext): void {
   });
   checkAddresses(config, context);
   checkKeys(config, context);
-  checkCallers(config, context);
   const { host } = config.admin.address;
   if (!host.startsWith('127.') && host !== '::1')
     context.fault({

@@ -25,6 +25,7 @@ const OWED = 2;
 const DRAIN = 3;
 
 export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
+  readonly takesTurns = true;
   readonly link: ClientLink;
   readonly context: ListenerContext;
   readonly session: Http2Session;
@@ -164,7 +165,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     this.session.out.pump();
     if (!this.unread) return;
     this.unread = false;
-    this.link.socket.resume();
+    this.link.resume();
     this.watch();
   }
 
@@ -248,7 +249,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     if (this.unread || this.closing !== null || socket.writableLength < LIMITS.http2UnreadBytes) return;
     this.unread = true;
     this.context.wheel.cancel(this.owedTimer);
-    socket.pause();
+    this.link.pause();
   }
 
   private goaway(debug: string, soon = false): void {

@@ -28,6 +28,7 @@ import { TLS_HANDSHAKE } from './first-bytes.ts';
 import { Http1Connection } from './http1-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { type ProxyHeaderOwner, ProxyHeaderWait } from './proxy-header-wait.ts';
+import type { ReadTurns } from './read-turns.ts';
 import { TcpConnection } from './tcp-connection.ts';
 
 const TLS_COUNTERS: Readonly<Record<string, number>> = {
@@ -53,6 +54,7 @@ export interface ListenerDependencies {
   readonly clock: Clock;
   readonly counters: CounterBlock;
   readonly callers: Callers;
+  readonly turns: ReadTurns;
 }
 
 export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
@@ -65,6 +67,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   readonly clock: Clock;
   readonly counters: CounterBlock;
   private readonly callers: Callers;
+  private readonly turns: ReadTurns;
   private readonly server: Server;
   private readonly links = new Set<ClientLink>();
   /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
@@ -85,6 +88,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     this.clock = dependencies.clock;
     this.counters = dependencies.counters;
     this.callers = dependencies.callers;
+    this.turns = dependencies.turns;
     this.terminator = this.makeTerminator(secrets);
     this.server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
     this.server.on('connection', (socket) => this.accept(socket));
@@ -288,7 +292,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   }
 
   private begin(socket: Socket, raw: Socket, facts: ConnectionFacts): ClientLink {
-    const link = new ClientLink(socket, raw, facts, this.callers.accountOf(facts.caller));
+    const link = new ClientLink(socket, raw, facts, this.turns, this.callers.accountOf(facts.caller));
     this.links.add(link);
     link.start(this.userFor(link));
     return link;
@@ -328,7 +332,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
 
   /** Tells a client in plain HTTP that this port speaks TLS. */
   private refusePlain(socket: Socket, facts: ConnectionFacts): void {
-    const link = new ClientLink(socket, socket, facts, null);
+    const link = new ClientLink(socket, socket, facts, this.turns, null);
     const connection = new Http1Connection(link, this);
     this.links.add(link);
     link.start(connection);

@@ -103,11 +103,6 @@ export class Callers {
     const { maxBufferedBytes } = this.config;
     return maxBufferedBytes > 0 && this.table.bytes(caller) > maxBufferedBytes;
   }
-
-  /** Share of a busy worker's time, 0 to 1. */
-  get workerTime(): number {
-    return this.config.workerTime;
-  }
 }
 
 /** Bytes that wait on one connection of a caller. */
@@ -138,7 +133,7 @@ function counts(config: CallersConfig): boolean {
     config.maxConnections > 0 ||
     config.maxRequests > 0 ||
     config.maxBufferedBytes > 0 ||
-    config.workerTime < 1 ||
+    config.turnMs > 0 ||
     config.offences !== null
   );
 }

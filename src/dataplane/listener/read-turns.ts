@@ -1,0 +1,166 @@
+/**
+ * Turns at being read. A pass of the event loop reads from every client that has sent something, so that a caller with a
+ * thousand busy connections makes each pass as long as a thousand requests take, for everybody. Here a caller is worked for
+ * so long in a pass; what else was read of it is kept, and its connections are read no further, until the pass is over and
+ * the others have been served. Nothing is lost of the worker's time: when the others have sent nothing, the next turn follows at once.
+ *
+ * Time is what passes between one read and the next: no clock is read for it that the requests do not read themselves. What
+ * one read brings may take longer than a turn (64 KiB are hundreds of small requests): of a caller that has sent such reads they are
+ * worked on piece by piece.
+ */
+import { atPassEnd, type Clock, LIMITS, type PassTask } from '../../base/index.ts';
+import { type CounterBlock, WORKER_COUNTER } from '../../telemetry/index.ts';
+import type { ClientLink } from './client-link.ts';
+
+/** A caller that was read from so recently has a right to turns, and one that took too long is watched as long. */
+const RECENT_MS = 1_000;
+/** Time that a caller takes in a pass before it is looked at when the pass ends. */
+const NOTED_MS = 0.5;
+/** Pieces of reads that take long. */
+const PIECE_BYTES = 8 * 1_024;
+
+interface Held {
+  readonly link: ClientLink;
+  readonly bytes: Buffer;
+}
+
+export class ReadTurns implements PassTask {
+  /** Longest turn in ms; 0: there are none. */
+  turnMs: number;
+  private readonly clock: Clock;
+  /** Not standing still during a turn of the event loop. */
+  private readonly preciseClock: Clock;
+  private readonly counters: CounterBlock;
+  private pass = 1;
+  private passNoted = false;
+  /** By caller: time in the pass of that number, and until when its reads are worked on in pieces. */
+  private readonly usedMs = new Float64Array(LIMITS.callers);
+  private readonly usedIn = new Uint32Array(LIMITS.callers);
+  private readonly slowUntilMs = new Float64Array(LIMITS.callers);
+  /** Who is being worked for, since when. */
+  private reader = -1;
+  private readerSinceMs = 0;
+  /** The caller that was read from last, and when another one was. */
+  private last = -1;
+  private lastMs = 0;
+  private otherMs = Number.NEGATIVE_INFINITY;
+  private held: Held[] = [];
+
+  constructor(turnMs: number, clock: Clock, preciseClock: Clock, counters: CounterBlock) {
+    this.turnMs = turnMs;
+    this.clock = clock;
+    this.preciseClock = preciseClock;
+    this.counters = counters;
+  }
+
+  /** Bytes were read: they are worked on now, or when their caller's turn comes again. */
+  onRead(link: ClientLink, bytes: Buffer, length: number): void {
+    const { caller } = link.facts;
+    if (this.turnMs === 0 || caller < 0) {
+      link.user.onBytes(bytes, length);
+      return;
+    }
+    const nowMs = this.clock.nowMs();
+    this.charge(nowMs);
+    this.note(caller, nowMs);
+    if (link.user.takesTurns && nowMs - this.otherMs < RECENT_MS) {
+      if (this.isOver(caller)) {
+        this.hold(link, Buffer.from(bytes.subarray(0, length)));
+        return;
+      }
+      if (length > PIECE_BYTES && nowMs < (this.slowUntilMs[caller] as number)) {
+        this.work(link, bytes.subarray(0, length));
+        return;
+      }
+    }
+    this.reader = caller;
+    this.readerSinceMs = nowMs;
+    link.user.onBytes(bytes, length);
+  }
+
+  /** It is closed: what is held of it is of no use. */
+  forget(link: ClientLink): void {
+    if (link.held) this.held = this.held.filter((one) => one.link !== link);
+  }
+
+  onPassEnd(): void {
+    const waiting = this.held;
+    this.passNoted = false;
+    this.pass = (this.pass + 1) >>> 0;
+    this.reader = -1;
+    this.held = [];
+    for (const one of waiting) {
+      const { link, bytes } = one;
+      // What came before it may have closed its connection.
+      if (link.socket.destroyed) continue;
+      if (this.isOver(link.facts.caller)) {
+        this.held.push(one);
+        continue;
+      }
+      link.out.account?.add(-bytes.length);
+      link.release();
+      this.work(link, bytes);
+    }
+    if (this.held.length > 0) this.notePass();
+  }
+
+  /** Piece by piece, as long as the turn lasts. */
+  private work(link: ClientLink, bytes: Buffer): void {
+    const { caller } = link.facts;
+    let sinceMs = this.preciseClock.nowMs();
+    for (let at = 0; at < bytes.length && !link.socket.destroyed; at += PIECE_BYTES) {
+      if (this.isOver(caller)) {
+        this.hold(link, Buffer.from(bytes.subarray(at)));
+        return;
+      }
+      const piece = bytes.subarray(at, at + PIECE_BYTES);
+      link.user.onBytes(piece, piece.length);
+      const nowMs = this.preciseClock.nowMs();
+      this.add(caller, nowMs - sinceMs);
+      sinceMs = nowMs;
+    }
+  }
+
+  /** `bytes`: its own; the socket is not read before they have been worked on. */
+  private hold(link: ClientLink, bytes: Buffer): void {
+    this.counters.add(WORKER_COUNTER.callerReadsHeld, 1);
+    this.held.push({ link, bytes });
+    link.out.account?.add(bytes.length);
+    link.hold();
+    this.notePass();
+  }
+
+  private charge(nowMs: number): void {
+    const { reader } = this;
+    if (reader < 0) return;
+    const ms = nowMs - this.readerSinceMs;
+    this.reader = -1;
+    this.add(reader, ms);
+    if (ms >= this.turnMs) this.slowUntilMs[reader] = nowMs + RECENT_MS;
+  }
+
+  private add(caller: number, ms: number): void {
+    const used = this.usedIn[caller] === this.pass ? (this.usedMs[caller] as number) : 0;
+    this.usedIn[caller] = this.pass;
+    this.usedMs[caller] = used + ms;
+    if (used + ms > NOTED_MS) this.notePass();
+  }
+
+  private isOver(caller: number): boolean {
+    return this.usedIn[caller] === this.pass && (this.usedMs[caller] as number) >= this.turnMs;
+  }
+
+  private note(caller: number, nowMs: number): void {
+    if (caller !== this.last) {
+      if (this.last >= 0) this.otherMs = this.lastMs;
+      this.last = caller;
+    }
+    this.lastMs = nowMs;
+  }
+
+  private notePass(): void {
+    if (this.passNoted) return;
+    this.passNoted = true;
+    atPassEnd(this);
+  }
+}
