@@ -160,6 +160,7 @@ class RunningSupervisor implements Supervisor {
       ...this.parts(),
       secrets: this.secrets,
       ledger: this.ledger,
+      clock,
       isReady: () => this.readiness().ready,
     });
   }
