@@ -7,13 +7,13 @@ import type { FaultConfig, HedgingConfig, MirrorConfig, RuleConfig } from '../..
 import type { Recorder } from '../../telemetry/index.ts';
 import {
   type CallerFields,
+  type Callers,
   type CorsPolicy,
   callerHedging,
   callerRetry,
   callerTimeouts,
   compileCors,
   compileGlobalRateLimit,
-  type Callers,
   compileRetry,
   compileTimeouts,
   type GlobalRateLimit,

@@ -18,14 +18,7 @@ import {
   type ResponseHead,
 } from '../../message/index.ts';
 import type { RequestRecord } from '../../telemetry/index.ts';
-import {
-  asGrpcReply,
-  type CallerExcess,
-  type CallerFields,
-  countedMs,
-  grpcTimeouts,
-  type Timeouts,
-} from '../policy/index.ts';
+import { asGrpcReply, type CallerFields, countedMs, grpcTimeouts, type Timeouts } from '../policy/index.ts';
 import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
 import { noteBreaker, noteLimit } from './admission.ts';
@@ -57,6 +50,8 @@ export class Exchange
   readonly head: RequestHead;
   readonly record: RequestRecord;
   private readonly stream: DownstreamStream;
+  /** It holds one of its caller's places. */
+  private readonly placed: boolean;
   /** What a trusted caller wants for this request; null: nothing. */
   private readonly asks: CallerFields | null;
   private readonly accept: string | undefined;
@@ -77,8 +72,6 @@ export class Exchange
   private answerFields: AnswerFields | null = null;
   /** Null: the answer goes out as fast as it comes. */
   private pacer: AnswerPacer | null = null;
-  /** It holds one of its caller's places. */
-  private placed = false;
   private answerBegun = false;
   /** From the answer on that agrees to a protocol switch: no other timeout holds any more. */
   private tunnel: TunnelLimits | null = null;
@@ -90,12 +83,14 @@ export class Exchange
     head: RequestHead,
     stream: DownstreamStream,
     asks: CallerFields | null,
+    placed: boolean,
   ) {
     this.context = context;
     this.listener = listener;
     this.head = head;
     this.stream = stream;
     this.asks = asks;
+    this.placed = placed;
     this.maxRequestBytes = listener.maxRequestBytes;
     this.accept = head.headers.get(H.accept);
     this.record = beginRecord(context.recorder, stream.facts, head);
@@ -107,7 +102,6 @@ export class Exchange
   begin(): void {
     const { head, record } = this;
     this.touch();
-    if (!this.takePlace()) return;
     const choice = choose(this.context, this.listener, head);
     record.rule = choice.rule?.name ?? '';
     this.maxRequestBytes = choice.rule?.config.maxRequestBytes ?? this.maxRequestBytes;
@@ -321,21 +315,6 @@ export class Exchange
 
   private startRequestTimer({ requestMs }: Timeouts): void {
     if (requestMs > 0) this.context.wheel.arm(this.requestTimer, requestMs);
-  }
-
-  /** One of its caller's requests; false: it was refused. */
-  private takePlace(): boolean {
-    const { callers } = this.context;
-    const { caller } = this.stream.facts;
-    let excess: CallerExcess | null = callers.excessOfBytes(caller);
-    if (excess === null && callers.countsRequests(caller)) {
-      this.placed = callers.beginRequest(caller);
-      if (!this.placed) excess = callers.tooManyRequests(caller);
-    }
-    if (excess === null) return true;
-    noteLimit(this.record, excess.name, excess.value, excess.observed);
-    this.fail(excess.failure);
-    return false;
   }
 
   private bodyTooLarge(bytes: number): boolean {

@@ -51,35 +51,24 @@ export class Callers {
     return refused === NO_CALLER.full ? TOO_MANY : OFFENDED;
   }
 
-  /** Whether requests of this caller are counted now; whoever takes a place remembers it. */
-  countsRequests(caller: number): boolean {
-    return caller >= 0 && this.config.maxRequests > 0;
-  }
-
-  /** Takes one of the places that `countsRequests` speaks of. */
-  beginRequest(caller: number): boolean {
-    return this.table.acquireRequest(caller, this.config.maxRequests);
+  /** Counts a request, or says why it is refused. True: a place is taken, which `endRequest` gives back. */
+  beginRequest(caller: number): boolean | CallerExcess {
+    const { maxRequests, maxBufferedBytes } = this.config;
+    if (caller < 0) return false;
+    if (maxBufferedBytes > 0) {
+      const observed = this.table.bytes(caller);
+      if (observed > maxBufferedBytes) {
+        this.table.refuseRequest(caller);
+        return excess('caller-buffers', 'maxBufferedBytes', maxBufferedBytes, observed);
+      }
+    }
+    if (maxRequests === 0) return false;
+    if (this.table.acquireRequest(caller, maxRequests)) return true;
+    return excess('caller-requests', 'maxRequests', maxRequests, this.table.requests(caller));
   }
 
   endRequest(caller: number): void {
     this.table.releaseRequest(caller);
-  }
-
-  /** What a caller without a place is told. */
-  tooManyRequests(caller: number): CallerExcess {
-    const { maxRequests: value } = this.config;
-    const observed = this.table.requests(caller);
-    return { failure: failure('caller-requests'), name: 'callers.maxRequests', value, observed };
-  }
-
-  /** Another request would make more bytes wait for a caller that does not read those it has. */
-  excessOfBytes(caller: number): CallerExcess | null {
-    const { maxBufferedBytes: value } = this.config;
-    if (caller < 0 || value === 0) return null;
-    const observed = this.table.bytes(caller);
-    if (observed <= value) return null;
-    this.table.refuseRequest(caller);
-    return { failure: failure('caller-buffers'), name: 'callers.maxBufferedBytes', value, observed };
   }
 
   /** A connection ended by its caller's fault. */
@@ -126,6 +115,15 @@ export class CallerAccount {
 
 const TOO_MANY = failure('caller-connections');
 const OFFENDED = failure('caller-penalty');
+
+function excess(
+  kind: 'caller-buffers' | 'caller-requests',
+  field: 'maxBufferedBytes' | 'maxRequests',
+  value: number,
+  observed: number,
+): CallerExcess {
+  return { failure: failure(kind), name: `callers.${field}`, value, observed };
+}
 
 /** Whether any limit is on. */
 function counts(config: CallersConfig): boolean {
