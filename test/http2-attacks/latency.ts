@@ -3,9 +3,9 @@
  * one worker. The attacker has a process of its own and connects again as soon as it is cut off; the good client has
  * connected before. Prints, and asserts nothing: machines differ.
  *
- * Run: node test/http2-attacks/latency.ts --seconds 3
+ * Run: node test/http2-attacks/latency.ts --seconds 2 --rounds 3
  * The attacker runs at the lowest priority: what is seen is what it makes the proxy do, and not that it keeps a processor busy
- * (`--rude`: at the same priority). `--same`: attacker and good client have the same address. `--unbounded`: without limits of callers. `--only NAME`: one attack.
+ * (`--rude`: at the same priority). `--same`: attacker and good client have the same address. `--unbounded`: without limits of callers. `--only NAME`: those whose name holds that.
  * `--envoy`: the same beside the real Envoy, and how the two compare.
  */
 import { parseArgs } from 'node:util';
@@ -15,25 +15,35 @@ import { withNode } from '../kit/node.ts';
 import { peer } from '../kit/peers.ts';
 import { freePort, until } from '../kit/proxy.ts';
 import { oneService } from '../kit/raw.ts';
-import { ATTACKS, ELSEWHERE, HONEST, startAttacker } from './attackers.ts';
+import { ATTACKS, ELSEWHERE, HONEST, NEIGHBOURS, startAttacker } from './attackers.ts';
 import { endpoint } from './endpoints.ts';
 
 /** Of the good client. Each attacker has one of its own: the proxy remembers who offended. */
 const CLIENT = '127.0.0.2';
-const attackerAt = (index: number): string => `127.0.1.${index + 1}`;
+const attackerAt = (index: number): string => `127.0.${1 + (index >> 7)}.${1 + (index & 127)}`;
 
 interface Options {
+  /** Of a round. */
   readonly seconds: number;
+  readonly rounds: number;
   readonly same: boolean;
   readonly polite: boolean;
   readonly attacks: readonly string[];
 }
 
-/** 99th percentiles by what went on beside. */
-type Report = Map<string, number>;
+/** 99th percentiles by what went on beside, and beside nothing in the same minute. */
+type Report = Map<string, { readonly p99: number; readonly alone: number }>;
 
-/** Latencies of one request after the other, sorted. */
-async function measure(port: number, options: Options, beside: string, index = 0): Promise<Row> {
+interface Round {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  readonly connections: number;
+  readonly refused: number;
+}
+
+/** One request after the other. `index`: of the attacker. */
+async function measure(port: number, options: Options, beside: string, index: number): Promise<Round> {
   const { seconds, same, polite } = options;
   const client = await sessionClient(port, same ? attackerAt(index) : CLIENT);
   await until(() => !client.session.settling, 'settings');
@@ -50,27 +60,35 @@ async function measure(port: number, options: Options, beside: string, index = 0
   await attacker?.stop();
   client.close();
   latenciesMs.sort((a, b) => a - b);
-  return { latenciesMs, connections: attacker?.connections ?? 0, refused: attacker?.refused ?? 0 };
+  const at = (share: number): number => latenciesMs[Math.floor(share * (latenciesMs.length - 1))] ?? 0;
+  const { connections = 0, refused = 0 } = attacker ?? {};
+  return { p50: at(0.5), p99: at(0.99), max: at(1), connections, refused };
 }
 
-interface Row {
-  readonly latenciesMs: readonly number[];
-  readonly connections: number;
-  readonly refused: number;
+function median(rounds: readonly Round[], of: keyof Round): number {
+  const values = rounds.map((round) => round[of]).sort((a, b) => a - b);
+  return values[Math.floor(values.length / 2)] ?? 0;
 }
 
+/** Rounds alone and beside by turns, since what else the machine does comes and goes; medians are shown. */
 async function rows(port: number, options: Options): Promise<Report> {
   const report: Report = new Map();
-  console.log(`${'milliseconds'.padEnd(38)}     p50     p99     max answers opened refused`);
-  await measure(port, { ...options, seconds: 1 }, '');
-  for (const [index, name] of ['alone', ...options.attacks, 'alone again'].entries()) {
-    const beside = name.startsWith('alone') ? '' : name;
-    const { latenciesMs, connections, refused } = await measure(port, options, beside, index);
-    const at = (share: number): number => latenciesMs[Math.floor(share * (latenciesMs.length - 1))] ?? 0;
-    const times = [0.5, 0.99, 1].map((share) => at(share).toFixed(2).padStart(8)).join('');
-    const counts = [latenciesMs.length, connections, refused].map((n) => String(n).padStart(8)).join('');
-    console.log(name.padEnd(38) + times + counts);
-    report.set(name, at(0.99));
+  console.log(`${'milliseconds'.padEnd(38)}     p50     p99     max   alone   ratio  opened refused`);
+  await measure(port, { ...options, seconds: 1 }, '', 0);
+  let attackers = 0;
+  for (const name of options.attacks) {
+    const alone: Round[] = [];
+    const beside: Round[] = [];
+    for (let round = 0; round < options.rounds; round++) {
+      alone.push(await measure(port, options, '', attackers));
+      beside.push(await measure(port, options, name, attackers++));
+    }
+    const found = { p99: median(beside, 'p99'), alone: median(alone, 'p99') };
+    const times = [median(beside, 'p50'), found.p99, median(beside, 'max'), found.alone];
+    const figures = [...times, found.p99 / found.alone].map((figure) => figure.toFixed(2));
+    const counts = [median(beside, 'connections'), median(beside, 'refused')].map(String);
+    console.log(name.padEnd(38) + [...figures, ...counts].map((text) => text.padStart(8)).join(''));
+    report.set(name, found);
   }
   return report;
 }
@@ -124,12 +142,12 @@ async function ofEnvoy(path: string, upstreamPort: number, options: Options): Pr
 }
 
 function compare(ours: Report, theirs: Report): void {
-  console.log('\np99, Outboard : Envoy; each as a multiple of its own alone');
-  const alone = (report: Report): number =>
-    Math.max(report.get('alone') ?? 0, report.get('alone again') ?? 0);
-  for (const [name, p99] of ours) {
-    const envoys = theirs.get(name) ?? 0;
-    const figures = [p99 / envoys, p99 / alone(ours), envoys / alone(theirs)];
+  console.log(
+    "\np99 as a multiple of what it is alone: Outboard, Envoy; and p99 of Outboard as a multiple of Envoy's",
+  );
+  for (const [name, { p99, alone }] of ours) {
+    const envoy = theirs.get(name) ?? { p99: 0, alone: 0 };
+    const figures = [p99 / alone, envoy.p99 / envoy.alone, p99 / envoy.p99];
     console.log(name.padEnd(38) + figures.map((figure) => figure.toFixed(2).padStart(8)).join(''));
   }
 }
@@ -138,6 +156,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seconds: { type: 'string' },
+      rounds: { type: 'string' },
       same: { type: 'boolean' },
       rude: { type: 'boolean' },
       unbounded: { type: 'boolean' },
@@ -145,9 +164,10 @@ async function main(): Promise<void> {
       only: { type: 'string' },
     },
   });
-  const all = [ELSEWHERE, HONEST, ...Object.keys(ATTACKS)];
+  const all = [ELSEWHERE, HONEST, ...Object.keys(ATTACKS), ...NEIGHBOURS];
   const options: Options = {
-    seconds: Number(values.seconds ?? 3),
+    seconds: Number(values.seconds ?? 2),
+    rounds: Number(values.rounds ?? 3),
     same: values.same === true,
     polite: values.rude !== true,
     attacks: values.only === undefined ? all : all.filter((name) => name.includes(values.only as string)),
