@@ -278,6 +278,32 @@ for (const version of ['HTTP/1.1', 'HTTP/2'] as const) {
   });
 }
 
+test('beside a caller whose connections keep the worker busy another is served soon, and nobody loses an answer', async () => {
+  const upstream = await backend();
+  const pipelined = 60;
+  await withCallers(upstream.port, 'turn: 1ms', async (proxy) => {
+    const other = await RawClient.connect(proxy.port, OTHER);
+    await other.send(get()).until((text) => text.endsWith('ok'));
+    const session = await sessionClient(proxy.port, POD);
+    await until(() => !session.session.settling, 'settings');
+    const flood = await Promise.all(Array.from({ length: 40 }, () => RawClient.connect(proxy.port, POD)));
+    for (const client of flood) client.send(get().repeat(pipelined));
+    const streams = Array.from({ length: 60 }, (_, i) => session.request(`/${i}`, null));
+    const finished = (): number => flood.filter(({ text }) => answersIn(text) === pipelined).length;
+    other.text = '';
+    await other.send(get()).until((text) => text.endsWith('ok'));
+    assert.ok(finished() < flood.length, `${finished()} of ${flood.length} were served before`);
+    await until(() => finished() === flood.length, 'all answers');
+    for (const { status } of await Promise.all(streams)) assert.equal(status, 200);
+    for (const client of [other, ...flood]) client.destroy();
+    session.close();
+  });
+});
+
+function answersIn(text: string): number {
+  return text.split('HTTP/1.1 200 OK').length - 1;
+}
+
 const ONE_CONNECTION = 'circuitBreaker: { maxConnections: 1, maxPendingRequests: 6 }';
 
 /** Sends each from its own connection, and waits until it waits. */

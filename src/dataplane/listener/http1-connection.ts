@@ -315,7 +315,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     this.writer.flush();
     this.context.wheel.cancel(this.timer);
     const { idleTimeoutMs } = this.context.config;
-    this.closing = new LingeringClose(this.socket, this.link.raw, this.context.wheel, idleTimeoutMs);
+    this.closing = new LingeringClose(this.link, this.context.wheel, idleTimeoutMs);
   }
 
   private openTunnel(): void {

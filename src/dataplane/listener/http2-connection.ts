@@ -271,10 +271,9 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   private linger(): void {
     if (this.closing !== null) return;
     const { wheel, config } = this.context;
-    const { socket, raw } = this.link;
     this.session.out.write();
     wheel.cancel(this.idleTimer);
     wheel.cancel(this.owedTimer);
-    this.closing = new LingeringClose(socket, raw, wheel, config.idleTimeoutMs);
+    this.closing = new LingeringClose(this.link, wheel, config.idleTimeoutMs);
   }
 }

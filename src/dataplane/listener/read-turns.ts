@@ -80,7 +80,9 @@ export class ReadTurns implements PassTask {
 
   /** It is closed: what is held of it is of no use. */
   forget(link: ClientLink): void {
-    if (link.held) this.held = this.held.filter((one) => one.link !== link);
+    if (!link.held) return;
+    for (const one of this.held) if (one.link === link) link.out.account?.add(-one.bytes.length);
+    this.held = this.held.filter((one) => one.link !== link);
   }
 
   onPassEnd(): void {
@@ -92,12 +94,13 @@ export class ReadTurns implements PassTask {
     for (const one of waiting) {
       const { link, bytes } = one;
       // What came before it may have closed its connection.
-      if (link.socket.destroyed) continue;
-      if (this.isOver(link.facts.caller)) {
+      const gone = link.socket.destroyed;
+      if (!gone && this.isOver(link.facts.caller)) {
         this.held.push(one);
         continue;
       }
       link.out.account?.add(-bytes.length);
+      if (gone) continue;
       link.release();
       this.work(link, bytes);
     }
