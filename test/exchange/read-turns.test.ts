@@ -18,7 +18,7 @@ function worker(turnMs: number) {
       facts: { caller },
       socket: { destroyed: false },
       out: { account: null },
-      held: false,
+      held: null as Buffer[] | null,
       user: {
         takesTurns,
         onBytes(bytes: Buffer, length: number) {
@@ -26,12 +26,10 @@ function worker(turnMs: number) {
           clock.advance(costMs);
         },
       },
-      hold: () => {
-        made.held = true;
+      hold: (parts: Buffer[]) => {
+        made.held = parts;
       },
-      release: () => {
-        made.held = false;
-      },
+      release() {},
     };
     return made as unknown as Link;
   };
@@ -50,14 +48,14 @@ test('a caller with many connections is worked for one turn a pass, and the othe
   assert.deepEqual(order.slice(1), ['flood0 get', 'flood1 get', 'other get']);
   assert.equal(held(), 4);
   assert.deepEqual(
-    flood.map((each) => each.held),
+    flood.map((each) => each.held !== null),
     [false, false, true, true, true, true],
   );
   await pass();
   await pass();
   await pass();
   assert.deepEqual(order.slice(4), ['flood2 get', 'flood3 get', 'flood4 get', 'flood5 get']);
-  assert.ok(flood.every((each) => !each.held));
+  assert.ok(flood.every((each) => each.held === null));
 });
 
 test('bytes that wait are copies: the buffer is read into again', async () => {
@@ -71,6 +69,19 @@ test('bytes that wait are copies: the buffer is read into again', async () => {
   shared.write('bad');
   await pass();
   assert.deepEqual(order.slice(1), ['flood one', 'flood two']);
+});
+
+test('what TLS brings of a connection that is held waits behind what is held, record by record', async () => {
+  const { order, link, read, pass } = worker(1);
+  read(link('other', 2, 0), 'hi');
+  read(link('first', 1, 5), 'get');
+  const flood = link('flood', 1, 5);
+  for (const text of ['one', 'two', 'six']) read(flood, text);
+  assert.equal(flood.held?.length, 3);
+  await pass();
+  read(flood, 'ten');
+  for (let i = 0; i < 4; i++) await pass();
+  assert.deepEqual(order.slice(2), ['flood one', 'flood two', 'flood six', 'flood ten']);
 });
 
 test('a caller that is alone never waits, nor one for whom everybody else has been silent for a second', () => {

@@ -71,7 +71,7 @@ export async function startAttacker(
   if (polite) setPriority(child.pid as number, constants.priority.PRIORITY_LOW);
   const counted = { connections: 0, refused: 0 };
   child.on('message', (counts: typeof counted) => Object.assign(counted, counts));
-  await until(() => counted.connections + counted.refused > 0, 'the attacker');
+  await once(child, 'message');
   return {
     get connections() {
       return counted.connections;
@@ -166,6 +166,7 @@ async function attack(name: string, port: number, from: string): Promise<void> {
 
 if (import.meta.main) {
   const [name = '', port, from = ''] = process.argv.slice(2);
+  process.once('disconnect', () => process.exit());
   if (name === 'server') serve();
   else await attack(name, Number(port), from);
 }

@@ -38,8 +38,8 @@ export class ClientLink {
   private readonly turns: ReadTurns;
   /** Its user wants to read. */
   private reading = true;
-  /** Bytes of it wait for its caller's turn. */
-  held = false;
+  /** Bytes of it that wait for its caller's turn; null: none do. */
+  held: Buffer[] | null = null;
 
   /** `account`: of its caller. */
   constructor(
@@ -88,17 +88,17 @@ export class ClientLink {
 
   resume(): void {
     this.reading = true;
-    if (!this.held) this.socket.resume();
+    if (this.held === null) this.socket.resume();
   }
 
-  /** Its caller's turn is over, or comes again. */
-  hold(): void {
-    this.held = true;
+  /** Its caller's turn is over; what was read of it is put in `parts`. */
+  hold(parts: Buffer[]): void {
+    this.held = parts;
     this.socket.pause();
   }
 
+  /** All of that has been worked on. */
   release(): void {
-    this.held = false;
     if (this.reading) this.socket.resume();
   }
 

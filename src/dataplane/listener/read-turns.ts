@@ -19,11 +19,6 @@ const NOTED_MS = 0.5;
 /** Pieces of reads that take long. */
 const PIECE_BYTES = 8 * 1_024;
 
-interface Held {
-  readonly link: ClientLink;
-  readonly bytes: Buffer;
-}
-
 export class ReadTurns implements PassTask {
   /** Longest turn in ms; 0: there are none. */
   turnMs: number;
@@ -44,7 +39,8 @@ export class ReadTurns implements PassTask {
   private last = -1;
   private lastMs = 0;
   private otherMs = Number.NEGATIVE_INFINITY;
-  private held: Held[] = [];
+  /** Connections of which bytes wait, in the order in which they came. */
+  private held: ClientLink[] = [];
 
   constructor(turnMs: number, clock: Clock, preciseClock: Clock, counters: CounterBlock) {
     this.turnMs = turnMs;
@@ -60,16 +56,21 @@ export class ReadTurns implements PassTask {
       link.user.onBytes(bytes, length);
       return;
     }
+    // TLS brings a record after the other, whether they are wanted or not.
+    if (link.held !== null) {
+      this.keep(link, link.held, bytes.subarray(0, length));
+      return;
+    }
     const nowMs = this.clock.nowMs();
     this.charge(nowMs);
     this.note(caller, nowMs);
     if (link.user.takesTurns && nowMs - this.otherMs < RECENT_MS) {
       if (this.isOver(caller)) {
-        this.hold(link, Buffer.from(bytes.subarray(0, length)));
+        this.hold(link, bytes.subarray(0, length));
         return;
       }
       if (length > PIECE_BYTES && nowMs < (this.slowUntilMs[caller] as number)) {
-        this.work(link, bytes.subarray(0, length));
+        this.workInPieces(link, bytes.subarray(0, length));
         return;
       }
     }
@@ -80,9 +81,9 @@ export class ReadTurns implements PassTask {
 
   /** It is closed: what is held of it is of no use. */
   forget(link: ClientLink): void {
-    if (!link.held) return;
-    for (const one of this.held) if (one.link === link) link.out.account?.add(-one.bytes.length);
-    this.held = this.held.filter((one) => one.link !== link);
+    if (link.held === null) return;
+    this.held = this.held.filter((one) => one !== link);
+    this.drop(link, link.held);
   }
 
   onPassEnd(): void {
@@ -91,46 +92,70 @@ export class ReadTurns implements PassTask {
     this.pass = (this.pass + 1) >>> 0;
     this.reader = -1;
     this.held = [];
-    for (const one of waiting) {
-      const { link, bytes } = one;
-      // What came before it may have closed its connection.
-      const gone = link.socket.destroyed;
-      if (!gone && this.isOver(link.facts.caller)) {
-        this.held.push(one);
-        continue;
-      }
-      link.out.account?.add(-bytes.length);
-      if (gone) continue;
-      link.release();
-      this.work(link, bytes);
-    }
+    // What comes before it may close a connection, and forget it.
+    for (const link of waiting) if (link.held !== null) this.work(link, link.held);
     if (this.held.length > 0) this.notePass();
   }
 
-  /** Piece by piece, as long as the turn lasts. */
-  private work(link: ClientLink, bytes: Buffer): void {
-    const { caller } = link.facts;
-    let sinceMs = this.preciseClock.nowMs();
-    for (let at = 0; at < bytes.length && !link.socket.destroyed; at += PIECE_BYTES) {
-      if (this.isOver(caller)) {
-        this.hold(link, Buffer.from(bytes.subarray(at)));
+  /** Works on what is held of a connection, as long as the turn lasts. */
+  private work(link: ClientLink, parts: Buffer[]): void {
+    while (parts.length > 0) {
+      if (link.socket.destroyed) {
+        this.drop(link, parts);
         return;
       }
-      const piece = bytes.subarray(at, at + PIECE_BYTES);
-      link.user.onBytes(piece, piece.length);
-      const nowMs = this.preciseClock.nowMs();
-      this.add(caller, nowMs - sinceMs);
-      sinceMs = nowMs;
+      if (this.isOver(link.facts.caller)) {
+        this.held.push(link);
+        return;
+      }
+      const bytes = parts[0] as Buffer;
+      const piece = bytes.subarray(0, PIECE_BYTES);
+      if (piece.length === bytes.length) parts.shift();
+      else parts[0] = bytes.subarray(PIECE_BYTES);
+      link.out.account?.add(-piece.length);
+      this.workOn(link, piece);
+    }
+    link.held = null;
+    link.release();
+  }
+
+  /** Works on what was just read, as long as the turn lasts. */
+  private workInPieces(link: ClientLink, bytes: Buffer): void {
+    for (let at = 0; at < bytes.length && !link.socket.destroyed; at += PIECE_BYTES) {
+      if (this.isOver(link.facts.caller)) {
+        this.hold(link, bytes.subarray(at));
+        return;
+      }
+      this.workOn(link, bytes.subarray(at, at + PIECE_BYTES));
     }
   }
 
-  /** `bytes`: its own; the socket is not read before they have been worked on. */
+  private workOn(link: ClientLink, piece: Buffer): void {
+    const sinceMs = this.preciseClock.nowMs();
+    link.user.onBytes(piece, piece.length);
+    this.add(link.facts.caller, this.preciseClock.nowMs() - sinceMs);
+  }
+
+  /** The socket is not read before these bytes have been worked on. */
   private hold(link: ClientLink, bytes: Buffer): void {
+    const parts: Buffer[] = [];
     this.counters.add(WORKER_COUNTER.callerReadsHeld, 1);
-    this.held.push({ link, bytes });
-    link.out.account?.add(bytes.length);
-    link.hold();
+    this.held.push(link);
+    link.hold(parts);
+    this.keep(link, parts, bytes);
     this.notePass();
+  }
+
+  /** A copy: the buffer is read into again. */
+  private keep(link: ClientLink, parts: Buffer[], bytes: Buffer): void {
+    parts.push(Buffer.from(bytes));
+    link.out.account?.add(bytes.length);
+  }
+
+  private drop(link: ClientLink, parts: Buffer[]): void {
+    for (const part of parts) link.out.account?.add(-part.length);
+    parts.length = 0;
+    link.held = null;
   }
 
   private charge(nowMs: number): void {
