@@ -118,10 +118,10 @@ async function crowd(port: number, from: string): Promise<void> {
       const socket = connect({ port, host: '127.0.0.1', localAddress: from });
       socket.on('error', () => {});
       socket.on('connect', () => socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
-      const [how] = await Promise.race(
-        ['data', 'close'].map((name) => once(socket, name).then(() => [name])),
-      );
-      if (how === 'data') counts.connections++;
+      const answered = await new Promise((resolve) => {
+        socket.once('data', () => resolve(true)).once('close', () => resolve(false));
+      });
+      if (answered === true) counts.connections++;
       else counts.refused++;
       process.send?.(counts);
     }

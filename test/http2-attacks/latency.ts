@@ -142,8 +142,8 @@ function envoyConfig(port: number, upstreamPort: number): unknown {
 async function ofOutboard(upstreamPort: number, options: Options, unbounded: boolean): Promise<Report> {
   const port = await freePort();
   const config = oneService([upstreamPort]).replace('127.0.0.1:0', `127.0.0.1:${port}`);
-  const callers = unbounded ? 'callers: { offences: off, turn: 0s }\n' : '';
-  return withNode(`${config}\n${callers}workers: 1\n`, () => rows(port, options));
+  const callers = unbounded ? 'offences: off, turn: 0s' : 'maxConnections: 1000';
+  return withNode(`${config}\ncallers: { ${callers} }\nworkers: 1\n`, () => rows(port, options));
 }
 
 async function ofEnvoy(path: string, upstreamPort: number, options: Options): Promise<Report> {
