@@ -4,8 +4,9 @@
  * workers by structured clone) and never changes: a new configuration is a new snapshot with a higher
  * version, sent as a delta. It holds names of certificates and keys, never their content.
  */
-import type { RateLimitConfig, RateLimitSlot } from './rate-limit-config.ts';
+
 import type { CallersConfig } from './callers.ts';
+import type { RateLimitConfig, RateLimitSlot } from './rate-limit-config.ts';
 import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
 import type { ListenerTls } from './secrets.ts';
 import type { Locality, ServiceConfig } from './service-config.ts';

@@ -7,7 +7,6 @@ import { choice } from './names.ts';
 import { COUNT_MAX, integer } from './scalar.ts';
 import type { ConfigFields } from './schema.ts';
 
-
 const offences = z.strictObject({
   burst: integer({ min: 1, max: 1_000, unit: 'offences' })
     .prefault(LIMITS.callerOffences)

@@ -17,7 +17,7 @@ import {
 import type { ListenerConfig, SecretSet } from '../../config/index.ts';
 import { NO_CALLER } from '../../ledger/index.ts';
 import type { ConnectionFacts, ProxiedAddresses, ProxyVersion, TlsFacts } from '../../message/index.ts';
-import { type CounterBlock, FAILURE_CELL, LISTENER_COUNTER } from '../../telemetry/index.ts';
+import { type CounterBlock, LISTENER_COUNTER } from '../../telemetry/index.ts';
 import type { Conductor } from '../exchange/index.ts';
 import type { Callers } from '../policy/index.ts';
 import { createTlsTerminator, type TlsTerminator } from '../transport/index.ts';
@@ -29,6 +29,7 @@ import { Http1Connection } from './http1-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { type ProxyHeaderOwner, ProxyHeaderWait } from './proxy-header-wait.ts';
 import type { ReadTurns } from './read-turns.ts';
+import { Refusals } from './refusals.ts';
 import { TcpConnection } from './tcp-connection.ts';
 
 const TLS_COUNTERS: Readonly<Record<string, number>> = {
@@ -76,9 +77,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   private readonly graceTimer = new Timer(this, GRACE);
   private readonly tunnelTimer = new Timer(this, TUNNELS);
   private tunnelMs = 0;
-  /** Connections refused because of their caller since `refusalsFromMs`. */
-  private refusals = 0;
-  private refusalsFromMs = 0;
+  private readonly refusals: Refusals;
   private readonly onEmpty: (() => void)[] = [];
 
   constructor(config: ListenerConfig, secrets: SecretSet, dependencies: ListenerDependencies) {
@@ -89,6 +88,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     this.counters = dependencies.counters;
     this.callers = dependencies.callers;
     this.turns = dependencies.turns;
+    this.refusals = new Refusals(this.conductor, this.clock, this.counters);
     this.terminator = this.makeTerminator(secrets);
     this.server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
     this.server.on('connection', (socket) => this.accept(socket));
@@ -208,11 +208,10 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     const { proxyProtocol, name } = this.config;
     // Behind a proxy the caller is who that names.
     const caller =
-      proxyProtocol === null
-        ? this.callers.enter(remoteAddress, this.clock.nowMs())
-        : NO_CALLER.untracked;
+      proxyProtocol === null ? this.callers.enter(remoteAddress, this.clock.nowMs()) : NO_CALLER.untracked;
     if (caller < NO_CALLER.untracked) {
-      this.refuse(socket, caller, null);
+      const untracked = NO_CALLER.untracked;
+      this.refusals.turnAway(socket, this.callers.refusalOf(caller), () => factsOf(socket, name, untracked));
       return;
     }
     this.counters.add(LISTENER_COUNTER.downstreamCxTotal, 1);
@@ -233,7 +232,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     const caller = this.callers.enter(proxied.remoteAddress, this.clock.nowMs());
     if (caller >= NO_CALLER.untracked) this.admit(socket, { ...proxied, caller });
     else {
-      this.refuse(socket, caller, proxied);
+      this.refusals.turnAway(socket, this.callers.refusalOf(caller), () => proxied);
       this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
       this.checkEmpty();
     }
@@ -265,25 +264,6 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     };
     socket.on('error', leave);
     socket.once('close', leave);
-  }
-
-  /**
-   * Turns a connection away as cheaply as Node can: a reset, which leaves us no TIME_WAIT, costs 16 µs like every other way, 12
-   * of them the kernel's for accepting. So that records cost no more than that, few are made. `facts`: null where they have
-   * yet to be asked for.
-   */
-  private refuse(socket: Socket, refused: number, facts: ConnectionFacts | null): void {
-    const why = this.callers.refusalOf(refused);
-    const nowMs = this.clock.nowMs();
-    if (nowMs >= this.refusalsFromMs + 1_000) {
-      this.refusalsFromMs = nowMs;
-      this.refusals = 0;
-    }
-    if (this.refusals++ < LIMITS.callerRefusalsPerSecond) {
-      const known = facts ?? factsOf(socket, this.config.name, NO_CALLER.untracked);
-      this.conductor.connectionFailed(known, why);
-    } else this.counters.add(FAILURE_CELL[why.kind], 1);
-    socket.resetAndDestroy();
   }
 
   private offended(caller: number): void {

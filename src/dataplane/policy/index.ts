@@ -3,13 +3,13 @@ export { isAddableField } from './addable-field.ts';
 export { backoffMs, resetDelayMs } from './backoff.ts';
 export { BREAKER_LIMITS, type BreakerGauge, type BreakerLimit } from './breaker.ts';
 export { type CallerFields, callerHedging, callerRetry, takeCallerFields } from './caller-fields.ts';
+export { type CallerExcess, Callers } from './callers.ts';
+export { type CorsAnswer, type CorsPolicy, compileCors, judgeCors, writeCors } from './cors.ts';
 export {
   compileGlobalRateLimit,
   descriptorsOf,
   type GlobalRateLimit,
 } from './descriptors.ts';
-export { type CallerExcess, Callers } from './callers.ts';
-export { type CorsAnswer, type CorsPolicy, compileCors, judgeCors, writeCors } from './cors.ts';
 export { type DrawnFault, drawFault } from './fault.ts';
 export { addForwardedHeaders, addVia, clientAddress } from './forwarded.ts';
 export { grpcTimeouts, writeGrpcTimeout } from './grpc-deadline.ts';

@@ -64,11 +64,13 @@ export class WaitQueue {
   rivalOf(caller: number): number {
     const { entries } = this;
     let own = 0;
-    for (let i = 0; i < entries.length; i++) if ((entries[i] as Waiting).waiter.client.caller === caller) own++;
+    for (let i = 0; i < entries.length; i++)
+      if ((entries[i] as Waiting).waiter.client.caller === caller) own++;
     // Who floods is asked for at every request of his: nobody can have more.
     if (2 * own + 2 > entries.length) return -1;
     const counts = new Map<number, number>();
-    for (const { waiter } of entries) counts.set(waiter.client.caller, (counts.get(waiter.client.caller) ?? 0) + 1);
+    for (const { waiter } of entries)
+      counts.set(waiter.client.caller, (counts.get(waiter.client.caller) ?? 0) + 1);
     let most = own + 1;
     let rival = caller;
     for (const [each, count] of counts) {
