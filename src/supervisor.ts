@@ -160,6 +160,7 @@ class RunningSupervisor implements Supervisor {
       ...this.parts(),
       secrets: this.secrets,
       ledger: this.ledger,
+      clock,
       isReady: () => this.readiness().ready,
     });
   }
@@ -299,7 +300,10 @@ class RunningSupervisor implements Supervisor {
         ledger.giveBack(thread.column, clock.nowMs());
         this.telemetry.retire(thread.id);
       },
-      onRound: () => void ledger.settle(),
+      onRound: () => {
+        ledger.settle();
+        ledger.sweepCallers(clock.nowMs());
+      },
       onMessage: (thread, message) => this.onMessage(thread, message),
       onFatal:
         options.onFatal ??

@@ -5,7 +5,7 @@
  */
 import { Session } from 'node:inspector/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { type Clock, collectGarbage, LIMITS, TimerWheel, turnClock } from './base/index.ts';
+import { type Clock, collectGarbage, LIMITS, systemClock, TimerWheel, turnClock } from './base/index.ts';
 import type { FromWorker, ListenFault, ToWorker, WorkerStart } from './channel/index.ts';
 import {
   applyDelta,
@@ -24,7 +24,8 @@ import {
   RateLimits,
   type RulePolicy,
 } from './dataplane/exchange/index.ts';
-import { Listener } from './dataplane/listener/index.ts';
+import { Listener, ReadTurns } from './dataplane/listener/index.ts';
+import { Callers } from './dataplane/policy/index.ts';
 import { compileConnectionRoutes, compileRouter } from './dataplane/router/index.ts';
 import { UpstreamService } from './dataplane/upstream/index.ts';
 import { attachLedger, attachMetricCells, type WorkerLedger } from './ledger/index.ts';
@@ -38,6 +39,8 @@ export class DataPlane {
   private log: AccessLog | null;
   private logPath: string | null;
   private readonly recorder: Recorder;
+  private readonly callers: Callers;
+  private readonly turns: ReadTurns;
   private readonly context: ExchangeContext;
   private readonly conductor: Conductor;
   private readonly services = new Map<string, UpstreamService>();
@@ -78,11 +81,15 @@ export class DataPlane {
       tracing,
     });
     this.flusher = setInterval(() => this.recorder.flush(), LIMITS.recordFlushMs);
+    this.callers = new Callers(this.ledger.callers, first.node.callers);
+    const precise = clock === turnClock ? systemClock : clock;
+    this.turns = new ReadTurns(first.node.callers.turnMs, clock, precise, this.recorder.metrics.worker);
     this.context = {
       clock,
       wheel: this.wheel,
       random: Math.random,
       recorder: this.recorder,
+      callers: this.callers,
       router: compileRouter<RulePolicy>(first, null, compileRulePolicy),
       connectionRoutes: compileConnectionRoutes(first, null),
       services: this.services,
@@ -159,6 +166,8 @@ export class DataPlane {
     const snapshot = applyDelta(older, delta);
     this.snapshot = snapshot;
     this.recorder.configure(snapshot.node.tracing);
+    this.callers.configure(snapshot.node.callers);
+    this.turns.turnMs = snapshot.node.callers.turnMs;
     this.applyLog(snapshot.node.accessLog.path);
     const moved = !sameLocality(this.around.locality, snapshot.node.locality);
     this.around.locality = snapshot.node.locality;
@@ -232,6 +241,8 @@ export class DataPlane {
       conductor: this.conductor,
       wheel: this.wheel,
       clock: this.clock,
+      callers: this.callers,
+      turns: this.turns,
       counters: this.recorder.metrics.addListener(config.name, `${config.host}_${config.port}`),
     });
     try {

@@ -33,6 +33,8 @@ class Wire implements FrameOut {
   private readonly bytes = Buffer.allocUnsafeSlow(1 << 20);
   private length = 0;
 
+  queued(): void {}
+
   put(bytes: Buffer, start: number, end: number): void {
     this.length += bytes.copy(this.bytes, this.length, start, end);
   }

@@ -23,6 +23,7 @@ const facts: ConnectionFacts = {
   remoteAddress: '10.0.0.7',
   remotePort: 40_000,
   localAddress: '127.0.0.1',
+  caller: -1,
   localPort: 8_443,
   tls: null,
 };

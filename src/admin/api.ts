@@ -12,6 +12,8 @@ export interface AdminApi {
   config(): ConfigView;
   clusters(): readonly ClusterView[];
   rateLimits(): readonly RateLimitView[];
+  /** Those with most connections first. */
+  callers(): readonly CallerView[];
   /** Newest first. */
   traces(query: TraceQuery): TraceView;
   /** Decision records of one request, or the newest ones; plain data. */
@@ -139,6 +141,23 @@ export interface EndpointView {
     readonly localOriginFailures: number;
   };
   readonly lastCheck: { readonly at: string; readonly result: string } | null;
+}
+
+export interface CallerView {
+  /** Source address of its connections; of public IPv6 a network. */
+  readonly address: string;
+  readonly connections: number;
+  readonly requests: number;
+  /** Of answers that it has not read. */
+  readonly bufferedBytes: number;
+  /** Until when new connections are refused for its offences; null: they are not. */
+  readonly penaltyUntil: string | null;
+  /** From here on since it was first seen, or last forgotten. */
+  readonly connectionsTotal: number;
+  readonly offences: number;
+  readonly penalties: number;
+  readonly refusedConnections: number;
+  readonly refusedRequests: number;
 }
 
 export interface TraceQuery {

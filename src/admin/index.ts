@@ -3,6 +3,7 @@
 export { AdminError } from './answer.ts';
 export type {
   AdminApi,
+  CallerView,
   ClusterView,
   ConfigView,
   EndpointView,

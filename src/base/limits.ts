@@ -127,6 +127,24 @@ export const LIMITS = {
   rateLimitTables: 128,
   /** Of an answer of a rate limit service; what it adds to heads could not be sent on if it were larger. */
   rateLimitAnswerBytes: 64 * KIB,
+  /** Callers known at once, a power of two: sixteen times the pods of a large node. Further ones pass uncounted. */
+  callers: 4_096,
+
+  // What one caller may hold, so that it can't take all there is: ingress and NAT put many clients behind one address.
+  /** Half of what one listener of one worker takes. */
+  callerConnections: 10_000,
+  callerRequests: 10_000,
+  /** A thousand connections that read nothing, each at `highWaterBytes`. */
+  callerBufferedBytes: 256 * MIB,
+  /** Some forty requests; others wait twice as long at most, where they waited for all of its connections. */
+  callerTurnMs: 2,
+  /** A client that is broken and backs off makes one in seconds; an attack needs hundreds a second to be felt. */
+  callerOffences: 10,
+  callerOffenceRefillMs: 1_000,
+  /** The bucket is full again after as long. */
+  callerPenaltyMs: 10_000,
+  /** Connections turned away because of their caller that a listener of a worker records: hundreds of a second are alike. */
+  callerRefusalsPerSecond: 10,
 
   // TLS.
   /** Endpoints of one service of which one worker keeps a session; the one used longest ago goes. */

@@ -3,6 +3,7 @@
  * no parser, no schema library and no regular-expression engine, because every worker goes through it;
  * turning a file into a draft is `load/index.ts`, which the control plane alone imports.
  */
+export type { CallersConfig, OffencesConfig } from './callers.ts';
 export { applyDelta, EMPTY_SNAPSHOT, type ListDelta, type SnapshotDelta } from './delta.ts';
 export { diffSnapshots } from './diff.ts';
 export {

@@ -4,6 +4,7 @@
  * so there is no key to leave out; where a certificate's key file lies is not shown either.
  */
 import { formatDuration } from '../base/index.ts';
+import { renderCallers } from './callers.ts';
 import { grpcMatchOf } from './grpc-path.ts';
 import { balancing, endpoint } from './render-balancer.ts';
 import { renderHealthCheck, renderOutlier } from './render-health.ts';
@@ -40,6 +41,7 @@ export function renderConfig(snapshot: Snapshot): Rendered {
 function node(settings: NodeSettings): Rendered {
   const { tracing, admin, accessLog } = settings;
   return {
+    callers: renderCallers(settings.callers),
     tracing: {
       sampling: `${Number((tracing.sampling * 100).toPrecision(12))}%`,
       serviceName: tracing.serviceName,

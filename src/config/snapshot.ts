@@ -4,6 +4,8 @@
  * workers by structured clone) and never changes: a new configuration is a new snapshot with a higher
  * version, sent as a delta. It holds names of certificates and keys, never their content.
  */
+
+import type { CallersConfig } from './callers.ts';
 import type { RateLimitConfig, RateLimitSlot } from './rate-limit-config.ts';
 import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
 import type { ListenerTls } from './secrets.ts';
@@ -28,6 +30,7 @@ export interface NodeSettings {
   readonly tracing: TracingConfig;
   readonly admin: { readonly host: string; readonly port: number };
   readonly accessLog: AccessLogConfig;
+  readonly callers: CallersConfig;
   readonly workers: number;
   /** Where this node is; null: not known. */
   readonly locality: Locality | null;

@@ -4,6 +4,8 @@
  * event. Worker: `attachLedger(buffers, worker)`, with buffers from its workerData.
  */
 export type { RetryBudgetPolicy, RetryBudgetReading, RetryBudgets } from './budget.ts';
+export type { CallerAdmin, CallerReading, CallerUsage } from './caller-admin.ts';
+export { type CallerTable, NO_CALLER, type OffencePolicy } from './callers.ts';
 export {
   attachMetricCells,
   createMetricCells,

@@ -6,6 +6,8 @@
 // shared between two writers by accident. Blocks are sized for the limits at start; pages that no
 // slot has touched cost address space only.
 
+import type { CallerBuffers } from './caller-layout.ts';
+
 /** The ledger's memory, seen as 32-bit words. */
 export type Memory = Int32Array<SharedArrayBuffer>;
 
@@ -26,6 +28,7 @@ export interface LedgerShape {
 /** The structured-cloneable handle that a worker receives in its workerData. */
 export interface LedgerBuffers extends LedgerShape {
   readonly memory: SharedArrayBuffer;
+  readonly callers: CallerBuffers;
 }
 
 /** One bit per worker in a non-negative 32-bit word (waiting masks). */

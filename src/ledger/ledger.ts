@@ -4,6 +4,7 @@
 // middle of an operation.
 import { type Clock, invariant, systemClock } from '../base/index.ts';
 import { type RetryBudgetPolicy, type RetryBudgetReading, readBudget } from './budget.ts';
+import { CallerAdmin } from './caller-admin.ts';
 import { EndpointAdmin } from './endpoint-admin.ts';
 import { type GaugeReading, readGauge } from './gauges.ts';
 import {
@@ -56,6 +57,7 @@ export class Ledger {
   readonly buffers: LedgerBuffers;
   readonly endpoints: EndpointAdmin;
   readonly rateLimits: RateLimitAdmin;
+  readonly callers: CallerAdmin;
   readonly #memory: Memory;
   readonly #layout: Layout;
   readonly #services: SlotTable;
@@ -68,7 +70,9 @@ export class Ledger {
     const { workers, maxServices, maxEndpoints } = shape;
     const { maxLimits, maxLimitTables } = layout;
     const memory = new SharedArrayBuffer(layout.words * Int32Array.BYTES_PER_ELEMENT);
-    this.buffers = { workers, maxServices, maxEndpoints, maxLimits, maxLimitTables, memory };
+    this.callers = new CallerAdmin(workers);
+    const shared = { memory, callers: this.callers.buffers };
+    this.buffers = { workers, maxServices, maxEndpoints, maxLimits, maxLimitTables, ...shared };
     this.#memory = new Int32Array(memory);
     this.#layout = layout;
     const oldestVersion = (): number => this.#oldestVersion();
@@ -169,6 +173,7 @@ export class Ledger {
     }
     this.#doubtful.push(...this.endpoints.giveBack(worker, nowMs, () => this.#live()));
     this.rateLimits.giveBack(worker);
+    this.#doubtful.push(...this.callers.giveBack(worker, () => this.#live()));
     memory.fill(0, this.#layout.wanted(worker), this.#layout.wanted(worker) + this.#layout.wantedWords);
     return this.settle();
   }
@@ -178,6 +183,11 @@ export class Ledger {
     if (this.#doubtful.length === 0) return true;
     this.#doubtful = this.#doubtful.filter((recount) => !recount());
     return this.#doubtful.length === 0;
+  }
+
+  /** Forgets callers that have gone; call with every watchdog round. */
+  sweepCallers(nowMs: number): void {
+    this.callers.sweep(nowMs, this.#live());
   }
 
   #giveBackGauge(worker: number, service: number, gauge: number): void {

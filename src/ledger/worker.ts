@@ -6,6 +6,7 @@
 // compared wrap-safe, within 24 days.
 import { type Clock, invariant, systemClock } from '../base/index.ts';
 import { RetryBudgets } from './budget.ts';
+import { CallerTable } from './callers.ts';
 import { ConnectionSlots } from './connections.ts';
 import { EndpointTable } from './endpoints.ts';
 import { ServiceGauges } from './gauges.ts';
@@ -21,6 +22,7 @@ export class WorkerLedger {
   readonly hedges: HedgeCredit;
   readonly endpoints: EndpointTable;
   readonly rateLimits: RateLimitBuckets;
+  readonly callers: CallerTable;
   readonly #memory: Memory;
   readonly #head: number;
   readonly #clock: Clock;
@@ -36,6 +38,7 @@ export class WorkerLedger {
     this.hedges = new HedgeCredit(memory, layout);
     this.endpoints = new EndpointTable(memory, layout, worker, random);
     this.rateLimits = new RateLimitBuckets(memory, layout, worker);
+    this.callers = new CallerTable(buffers.callers, worker);
     this.#memory = memory;
     this.#head = layout.worker(worker);
     this.#clock = clock;

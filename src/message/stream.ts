@@ -16,6 +16,8 @@ import type { HeaderList } from './headers.ts';
 export interface ConnectionFacts {
   readonly listener: string;
   readonly remoteAddress: string;
+  /** Place of its caller in the ledger; below 0: it is not counted. */
+  readonly caller: number;
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;

@@ -8,7 +8,7 @@ import type { Logger } from './logger.ts';
 import { profileThisThread } from './profile.ts';
 import type { Publisher } from './publisher.ts';
 import type { TelemetryHub } from './telemetry.ts';
-import { clusterViews, rateLimitViews, type ViewSources } from './views.ts';
+import { callerViews, clusterViews, rateLimitViews, type ViewSources } from './views.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import type { WorkerSlot } from './worker-slot.ts';
 
@@ -38,6 +38,7 @@ export function createAdminApi(parts: AdminParts): AdminApi {
     }),
     clusters: () => clusterViews(publisher.inForce, parts.views),
     rateLimits: () => rateLimitViews(publisher.inForce, parts.views),
+    callers: () => callerViews(publisher.inForce, parts.views),
     traces: (query) => {
       const traces = telemetry.traces.find(query);
       return { traces, text: () => tracesAsText(traces) };

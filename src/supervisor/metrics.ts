@@ -1,6 +1,7 @@
 /** The supervisor's own metrics, read at scrape. */
+import type { Clock } from '../base/index.ts';
 import type { PrometheusExporter } from '../controlplane/export/index.ts';
-import type { Ledger } from '../ledger/index.ts';
+import type { CallerUsage, Ledger } from '../ledger/index.ts';
 import type { ConfigIntake } from './intake.ts';
 import type { Publisher } from './publisher.ts';
 import type { SecretKeeper } from './secrets.ts';
@@ -12,6 +13,7 @@ export interface MetricSources {
   readonly secrets: SecretKeeper;
   readonly pool: WorkerPool;
   readonly ledger: Ledger;
+  readonly clock: Clock;
   isReady(): boolean;
 }
 
@@ -52,6 +54,7 @@ export function addSupervisorMetrics(prometheus: PrometheusExporter, sources: Me
     'Secrets that could not be loaded; their last good version serves.',
     () => secrets.faults.filter(({ severity }) => severity === 'error').length,
   );
+  addCallerMetrics(prometheus, sources);
   prometheus.add('gauge', 'outboard_ledger_slots', 'Slots of the ledger by table and state.', () =>
     [
       ['services', ledger.serviceUsage()] as const,
@@ -63,5 +66,21 @@ export function addSupervisorMetrics(prometheus: PrometheusExporter, sources: Me
       { value: draining, labels: { table, state: 'draining' } },
       { value: capacity - used - draining, labels: { table, state: 'free' } },
     ]),
+  );
+}
+
+/** No series of single callers: their addresses are the callers' choice. `/callers` has them. */
+function addCallerMetrics(prometheus: PrometheusExporter, { ledger, clock }: MetricSources): void {
+  const usage = (): CallerUsage => ledger.callers.usage(clock.nowMs());
+  const add = (type: 'gauge' | 'counter', name: string, help: string, of: keyof CallerUsage): void =>
+    prometheus.add(type, `outboard_callers${name}`, help, () => [{ value: usage()[of] }]);
+  add('gauge', '', 'Callers known.', 'used');
+  add('gauge', '_penalised', 'Callers whose new connections are reset for their offences.', 'penalised');
+  add('gauge', '_connections_max', 'Most connections that one caller holds.', 'connectionsMax');
+  add(
+    'counter',
+    '_untracked_total',
+    'Connections that passed uncounted: as many callers were known as can be.',
+    'untracked',
   );
 }

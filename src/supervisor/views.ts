@@ -1,5 +1,5 @@
 /** What the ledger and the health checks say of every service, for `/clusters` and for `/metrics`. */
-import type { ClusterView, EndpointView, GaugeView, RateLimitView } from '../admin/index.ts';
+import type { CallerView, ClusterView, EndpointView, GaugeView, RateLimitView } from '../admin/index.ts';
 import type { Clock } from '../base/index.ts';
 import type { EndpointConfig, ServiceConfig, Snapshot } from '../config/index.ts';
 import type { LimitedGauge, ServiceReading } from '../controlplane/export/index.ts';
@@ -62,6 +62,16 @@ export function hasTraffic(ledger: Ledger, serviceSlot: number): boolean {
   return [GAUGE.requests, GAUGE.connections].some(
     (gauge) => ledger.readGauge(serviceSlot, gauge).highWater > 0,
   );
+}
+
+/** Those with most connections first. */
+export function callerViews(snapshot: Snapshot | null, { ledger, clock }: ViewSources): CallerView[] {
+  const nowMs = clock.nowMs();
+  const { ipv6PrefixLength } = snapshot?.node.callers ?? { ipv6PrefixLength: 128 };
+  return ledger.callers.read(nowMs, ipv6PrefixLength).map(({ penaltyMs, ...caller }) => ({
+    ...caller,
+    penaltyUntil: penaltyMs > 0 ? new Date(clock.wallMs() + penaltyMs).toISOString() : null,
+  }));
 }
 
 function clusterView(service: ServiceConfig, sources: ViewSources): ClusterView {

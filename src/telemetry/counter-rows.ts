@@ -195,6 +195,11 @@ export const LISTENER_ROWS = [
     'Connections refused because maxConnections was reached.',
   ],
   [
+    'callerOffences',
+    'outboard_caller_offences_total',
+    'Connections that ended by the fault of their caller.',
+  ],
+  [
     'downstreamHeaderTimeout',
     'envoy_listener_downstream_pre_cx_timeout',
     'Connections that did not complete detection or handshake in time.',
@@ -301,6 +306,11 @@ export const LISTENER_ROWS = [
 ] as const satisfies readonly Row<string>[];
 
 export const WORKER_ROWS = [
+  [
+    'callerReadsHeld',
+    'outboard_caller_reads_held_total',
+    'Reads that waited because their caller had had its turn in that pass of the event loop.',
+  ],
   [
     'spansDropped',
     'outboard_worker_spans_dropped_total',

@@ -3,7 +3,7 @@
  * counted here and nowhere else; pools, listeners and the outlier detector count what no record tells
  * (connections, handshakes, ejections). Envoy counts a request when it starts, Outboard when it ends.
  */
-
+import type { FailureKind } from '../base/index.ts';
 import type { CounterBlock } from './counter-block.ts';
 import { COUNTER, FAILURE_CELL, LISTENER_COUNTER } from './families.ts';
 import { type AttemptRecord, HEDGE, type RequestRecord } from './record.ts';
@@ -64,11 +64,17 @@ export function countConnection(counters: CounterBlock, { failure }: RequestReco
   if (failure?.kind === 'max-pending') counters.add(COUNTER.upstreamRqPendingOverflow, 1);
 }
 
-/** False for a TCP connection, and for one that failed before there could be a request: its PROXY header or its TLS handshake did. */
+/** What ends a connection before there can be a request. */
+const BEFORE_REQUESTS: ReadonlySet<FailureKind> = new Set([
+  'tls-handshake',
+  'proxy-protocol',
+  'caller-connections',
+  'caller-penalty',
+]);
+
+/** False for a TCP connection, and for one that failed before there could be a request. */
 export function isRequest(record: RequestRecord): boolean {
-  if (record.protocol === 'TCP') return false;
-  const kind = record.failure === null ? '' : record.failure.kind;
-  return kind !== 'tls-handshake' && kind !== 'proxy-protocol';
+  return record.protocol !== 'TCP' && (record.failure === null || !BEFORE_REQUESTS.has(record.failure.kind));
 }
 
 function countAttempt(counters: CounterBlock, attempt: AttemptRecord, index: number): void {

@@ -145,6 +145,17 @@ test('/rate-limits shows what is left of each limit, or of one', async (t) => {
   assert.deepEqual(await ids('/rate-limits?limit=services/cart/per-user'), ['services/cart/per-user']);
 });
 
+test('/callers shows what callers hold, all of them or one', async (t) => {
+  const admin = await withAdmin(t);
+  const addresses = async (query: string): Promise<string[]> =>
+    JSON.parse((await admin.get(`/callers${query}`)).body).map(({ address }: { address: string }) => address);
+  assert.deepEqual(await addresses(''), ['10.1.2.3', '10.1.2.4']);
+  assert.deepEqual(await addresses('?limit=1'), ['10.1.2.3']);
+  assert.deepEqual(await addresses('?address=10.1.2.4'), ['10.1.2.4']);
+  assert.deepEqual(await addresses('?address=10.9.9.9'), []);
+  assert.equal((await admin.get('/callers?limit=0')).status, 400);
+});
+
 test('/ lists every endpoint', async (t) => {
   const admin = await withAdmin(t);
   const { body } = await admin.get('/');
@@ -155,6 +166,7 @@ test('/ lists every endpoint', async (t) => {
     '/config',
     '/clusters',
     '/rate-limits',
+    '/callers',
     '/traces',
     '/decisions',
     '/drain',

@@ -83,6 +83,19 @@ function plainApi(calls: string[]): AdminApi {
       source: { file: '/etc/mesh.yaml', version: 3, lastGoodAt: null, lastError: null, rejected: 0 },
       config: { listeners: [{ name: 'web', tls: { certificates: ['file:/etc/web.pem'] } }] },
     }),
+    callers: () =>
+      ['10.1.2.3', '10.1.2.4'].map((address) => ({
+        address,
+        connections: 3,
+        requests: 2,
+        bufferedBytes: 1_024,
+        penaltyUntil: '2026-01-01T00:00:30.000Z',
+        connectionsTotal: 20,
+        offences: 11,
+        penalties: 1,
+        refusedConnections: 9,
+        refusedRequests: 0,
+      })),
     clusters: () => [
       {
         name: 'cart',

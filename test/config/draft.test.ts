@@ -52,6 +52,8 @@ services:
 tracing: { sampling: 12.5%, otlp: { endpoint: "http://127.0.0.1:4318/v1/traces" } }
 accessLog: { path: log/access.json }
 admin: { address: 127.0.0.1:15001 }
+callers:
+  { maxConnections: 100, maxRequests: 0, maxBufferedBytes: 1048576, turn: 0s, offences: off, ipv6PrefixLength: 128 }
 workers: 2
 drainTimeout: 1m
 `;
@@ -63,6 +65,14 @@ test('fills in every default', () => {
       tracing: { sampling: 0.01, otlpEndpoint: null, serviceName: 'outboard', propagation: ['w3c'] },
       admin: { host: '127.0.0.1', port: 15000 },
       accessLog: { path: null },
+      callers: {
+        maxConnections: 10_000,
+        maxRequests: 10_000,
+        maxBufferedBytes: 268_435_456,
+        turnMs: 2,
+        offences: { burst: 10, refillMs: 1_000, penaltyMs: 10_000 },
+        ipv6PrefixLength: 64,
+      },
       workers: 4,
       locality: null,
       drainTimeoutMs: 5000,
@@ -181,6 +191,14 @@ test('reads every section, and names secrets by the file of the certificate', ()
     },
     admin: { host: '127.0.0.1', port: 15001 },
     accessLog: { path: '/etc/outboard/log/access.json' },
+    callers: {
+      maxConnections: 100,
+      maxRequests: 0,
+      maxBufferedBytes: 1_048_576,
+      turnMs: 0,
+      offences: null,
+      ipv6PrefixLength: 128,
+    },
     workers: 2,
     locality: null,
     drainTimeoutMs: 60_000,

@@ -61,8 +61,8 @@ export class FramePeer {
   }
 
   /** A connection on which nothing was sent. */
-  static async begin(port: number): Promise<FramePeer> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  static async begin(port: number, from = '127.0.0.1'): Promise<FramePeer> {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true });
     const peer = new FramePeer(socket, false);
     await once(socket, 'connect');
     return peer;
@@ -70,7 +70,12 @@ export class FramePeer {
 
   /** A client that has sent the preface and these SETTINGS, and acknowledges ours. */
   static async connect(port: number, ...first: readonly number[]): Promise<FramePeer> {
-    const peer = await FramePeer.begin(port);
+    return FramePeer.connectFrom('127.0.0.1', port, ...first);
+  }
+
+  /** The same, of a client at this address. Rejects when it is refused. */
+  static async connectFrom(from: string, port: number, ...first: readonly number[]): Promise<FramePeer> {
+    const peer = await FramePeer.begin(port, from);
     peer.send(PREFACE, settings(...first), SETTINGS_ACK);
     return peer;
   }

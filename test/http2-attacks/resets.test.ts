@@ -258,7 +258,8 @@ test('attackers together do not have the connection to the endpoint cut off that
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
-  await withProxy(oneService([port], { service: 'protocol: http2' }), async (proxy) => {
+  const config = `${oneService([port], { service: 'protocol: http2' })}callers: { offences: off }\n`;
+  await withProxy(config, async (proxy) => {
     await besides(proxy.port, async () => {
       for (let i = 0; i < 20; i++) {
         const peer = await FramePeer.connect(proxy.port);

@@ -20,6 +20,7 @@ function outOf(socket: Socket): FrameOut {
       if (socket.writable) socket.write(Buffer.from(bytes.subarray(start, end)));
     },
     flush() {},
+    queued() {},
     get belowHighWater() {
       return socket.writableLength < 256 * 1024;
     },
@@ -129,8 +130,9 @@ export interface SessionClient {
   close(): void;
 }
 
-export async function sessionClient(port: number): Promise<SessionClient> {
-  const socket = connect({ port, host: '127.0.0.1' });
+/** `from`: the address it has. */
+export async function sessionClient(port: number, from = '127.0.0.1'): Promise<SessionClient> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress: from });
   await once(socket, 'connect');
   const waiting: (() => void)[] = [];
   const next = (): void => {

@@ -277,6 +277,8 @@ export async function withProxy<T>(
   assert.equal(plane.activeRequests, 0, 'no request is left active');
   assert.equal(plane.armedTimers, 0, 'no timer is left armed');
   assert.equal(openConnections(), 0, 'every connection of a client was closed');
+  for (const { address, connections, requests, bufferedBytes } of ledger.callers.read(0, 64))
+    assert.deepEqual([connections, requests, bufferedBytes], [0, 0, 0], `what ${address} held came back`);
   for (const service of (current as Snapshot).services) {
     for (const [name, gauge] of Object.entries(GAUGE)) {
       assert.equal(

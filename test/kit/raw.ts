@@ -42,8 +42,10 @@ export class RawClient {
     });
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
+  /** `from`: the address it has. */
+  static async connect(port: number, from = '127.0.0.1'): Promise<RawClient> {
+    const local = { localAddress: from };
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true, ...local });
     const client = new RawClient(socket);
     await once(socket, 'connect');
     return client;

@@ -52,6 +52,19 @@ const jobs: Record<string, () => void> = {
     }
   },
 
+  /** Connections of one caller and now and then of another, none for longer than a moment. */
+  callers() {
+    for (let round = 0; round < rounds; round++) {
+      const slot = ledger.callers.enter('10.0.0.1', 64, limit, 0);
+      const other = ledger.callers.enter(`10.0.${worker}.${round % 256}`, 64, 1, 0);
+      if (other >= 0) ledger.callers.leave(other);
+      if (slot < 0) continue;
+      enter();
+      Atomics.sub(control, CELL.inside, 1);
+      ledger.callers.leave(slot);
+    }
+  },
+
   /** As hammer, over several gauges and an endpoint, until told to stop; may be terminated anywhere. */
   endless() {
     while (Atomics.load(control, CELL.stop) === 0) {

@@ -25,6 +25,7 @@ function facts(changes: Partial<ConnectionFacts> = {}): ConnectionFacts {
     remoteAddress: '10.0.0.9',
     remotePort: 5_000,
     localAddress: '10.0.0.1',
+    caller: -1,
     localPort: 8_080,
     tls: null,
     ...changes,

@@ -16,6 +16,7 @@ const FACTS: ConnectionFacts = {
   remoteAddress: '::ffff:10.0.0.7',
   remotePort: 1,
   localAddress: '127.0.0.1',
+  caller: -1,
   localPort: 2,
   tls: null,
 };

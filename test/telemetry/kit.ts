@@ -20,6 +20,7 @@ export function facts(parts: Partial<ConnectionFacts> = {}): ConnectionFacts {
     remoteAddress: '10.0.0.7',
     remotePort: 40_000,
     localAddress: '127.0.0.1',
+    caller: -1,
     localPort: 8_443,
     tls: null,
     ...parts,

@@ -1,5 +1,6 @@
 /** Every endpoint, in the order the index page lists them. */
 import type { Endpoint } from '../answer.ts';
+import { callers } from './callers.ts';
 import { clusters } from './clusters.ts';
 import { config } from './config.ts';
 import { cpuProfile } from './cpu-profile.ts';
@@ -21,6 +22,7 @@ const LISTED: readonly Endpoint[] = [
   config,
   clusters,
   rateLimits,
+  callers,
   traces,
   decisions,
   workers,

@@ -3,6 +3,7 @@
  * the JSON Schema for editors and the tables of docs/CONFIGURATION.md.
  */
 import { z } from 'zod';
+import { callersSchema } from './callers.ts';
 import { tcpRouteSchema, tlsRouteSchema } from './l4-route-schema.ts';
 import {
   accessLogSchema,
@@ -25,6 +26,11 @@ export const configSchema = z.strictObject({
     .describe('Where TLS connections go that are passed through, by server name.'),
   tcpRoutes: z.array(tcpRouteSchema).prefault([]).describe('Where TCP connections go.'),
   services: z.array(serviceSchema).prefault([]).describe('Who answers them.'),
+  callers: callersSchema
+    .prefault({})
+    .describe(
+      'What a single caller may hold of the node. A caller is a source address, of public IPv6 a network.',
+    ),
   tracing: tracingSchema.prefault({}).describe('Traces.'),
   accessLog: accessLogSchema.optional().describe('One JSON line per request. Absent: none.'),
   admin: adminSchema.prefault({}).describe('The management server.'),

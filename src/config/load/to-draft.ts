@@ -5,6 +5,7 @@
 import type { ConfigDraft, SecretFiles, ServiceDraft } from '../draft.ts';
 import type { ListenerTls, UpstreamTls } from '../secrets.ts';
 import type { ListenerConfig, ListenerProtocol, NodeSettings } from '../snapshot.ts';
+import { callersConfig } from './callers.ts';
 import type { ListenerFields } from './node-schema.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
@@ -81,6 +82,7 @@ export function nodeSettings(
     },
     admin: admin.address,
     accessLog: { path: path === undefined ? null : path === 'stdout' ? path : resolvePath(path) },
+    callers: callersConfig(config.callers),
     workers: config.workers ?? processors,
     locality: config.locality ?? null,
     drainTimeoutMs: config.drainTimeout,

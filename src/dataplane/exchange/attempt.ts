@@ -238,6 +238,10 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
     this.fail(why, 'localOrigin');
   }
 
+  onDisplaced(why: Failure): void {
+    this.fail(why, 'abandoned');
+  }
+
   // UpstreamHandler
 
   onInformational(head: ResponseHead): void {

@@ -7,6 +7,7 @@ import type { FaultConfig, HedgingConfig, MirrorConfig, RuleConfig } from '../..
 import type { Recorder } from '../../telemetry/index.ts';
 import {
   type CallerFields,
+  type Callers,
   type CorsPolicy,
   callerHedging,
   callerRetry,
@@ -63,6 +64,7 @@ export interface ExchangeContext {
   readonly wheel: TimerWheel;
   readonly random: () => number;
   readonly recorder: Recorder;
+  readonly callers: Callers;
   router: Router<RulePolicy>;
   connectionRoutes: ConnectionRoutes;
   services: ReadonlyMap<string, UpstreamService>;

@@ -50,6 +50,8 @@ export class Exchange
   readonly head: RequestHead;
   readonly record: RequestRecord;
   private readonly stream: DownstreamStream;
+  /** It holds one of its caller's places. */
+  private readonly placed: boolean;
   /** What a trusted caller wants for this request; null: nothing. */
   private readonly asks: CallerFields | null;
   private readonly accept: string | undefined;
@@ -81,12 +83,14 @@ export class Exchange
     head: RequestHead,
     stream: DownstreamStream,
     asks: CallerFields | null,
+    placed: boolean,
   ) {
     this.context = context;
     this.listener = listener;
     this.head = head;
     this.stream = stream;
     this.asks = asks;
+    this.placed = placed;
     this.maxRequestBytes = listener.maxRequestBytes;
     this.accept = head.headers.get(H.accept);
     this.record = beginRecord(context.recorder, stream.facts, head);
@@ -385,6 +389,7 @@ export class Exchange
     this.tries?.end();
     this.mirrors?.leave();
     this.body = null;
+    if (this.placed) context.callers.endRequest(this.stream.facts.caller);
     record.endMs = context.clock.nowMs();
     context.active--;
     context.recorder.finish(record);

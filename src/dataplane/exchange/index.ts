@@ -11,7 +11,9 @@ import {
   type RequestHead,
 } from '../../message/index.ts';
 import { wrapGrpcWeb } from '../codec/grpc-web/index.ts';
+import type { CallerExcess } from '../policy/index.ts';
 import type { Carried } from '../router/index.ts';
+import { noteLimit } from './admission.ts';
 import { beginRecord, beginUnreadable } from './begin-record.ts';
 import type { ExchangeContext } from './context.ts';
 import { Exchange } from './exchange.ts';
@@ -23,6 +25,15 @@ export { compileRulePolicy, type ExchangeContext, type RulePolicy } from './cont
 export { RateLimits } from './rate-limits.ts';
 export type { TcpExchange } from './tcp-exchange.ts';
 
+/** Of a request that was answered before anybody took it on. */
+const NOBODY: DownstreamHandler = {
+  onBody() {},
+  onEnd() {},
+  onWritable() {},
+  onRefused() {},
+  onAborted() {},
+};
+
 export class Conductor {
   private readonly context: ExchangeContext;
 
@@ -33,8 +44,14 @@ export class Conductor {
   /** Takes a request on; what it returns is told of the rest of it. */
   accept(listener: ListenerConfig, head: RequestHead, stream: DownstreamStream): DownstreamHandler {
     const web = wrapGrpcWeb(head, stream);
+    const placed = this.context.callers.beginRequest(stream.facts.caller);
+    if (typeof placed !== 'boolean') {
+      web?.attach(NOBODY);
+      this.refuse(placed.failure, web ?? stream, head, placed);
+      return NOBODY;
+    }
     const asks = screenCaller(listener, head, stream.facts);
-    const exchange = new Exchange(this.context, listener, head, web ?? stream, asks);
+    const exchange = new Exchange(this.context, listener, head, web ?? stream, asks, placed);
     web?.attach(exchange);
     exchange.begin();
     return web ?? exchange;
@@ -67,12 +84,21 @@ export class Conductor {
     recorder.finish(record);
   }
 
-  /** Answers and records a request that broke the protocol. `head`: null where it did so before that was complete. */
-  refuse(why: Failure, stream: DownstreamStream, head: RequestHead | null = null): void {
+  /**
+   * Answers and records a request that broke the protocol, or one too many of its caller (`excess`). `head`: null where
+   * it did so before that was complete.
+   */
+  refuse(
+    why: Failure,
+    stream: DownstreamStream,
+    head: RequestHead | null = null,
+    excess: CallerExcess | null = null,
+  ): void {
     const { clock, recorder } = this.context;
     const { facts } = stream;
     const record = head === null ? beginUnreadable(recorder, facts) : beginRecord(recorder, facts, head);
     record.failure = why;
+    if (excess !== null) noteLimit(record, excess.name, excess.value, excess.observed);
     if (why.status === 0) stream.abort(why);
     else {
       const reply = answerFor(why, record, head?.headers.get(H.accept));

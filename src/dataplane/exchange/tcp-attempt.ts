@@ -122,6 +122,10 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
     this.fail(why, 'localOrigin');
   }
 
+  onDisplaced(why: Failure): void {
+    this.fail(why, 'abandoned');
+  }
+
   // ByteHandler
 
   onBytes(chunk: Buffer): void {

@@ -4,9 +4,12 @@
  */
 import type { Socket } from 'node:net';
 import type { ConnectionFacts } from '../../message/index.ts';
-import { readInto, SocketOut } from '../transport/index.ts';
+import { type BufferAccount, readInto, SocketOut } from '../transport/index.ts';
+import type { ReadTurns } from './read-turns.ts';
 
 export interface ClientUser {
+  /** What it is sent makes work, for which its caller takes turns with others. */
+  readonly takesTurns: boolean;
   /** Requests under way, and connections whose bytes are passed on. */
   readonly active: number;
   /** `bytes[0, length)` are valid only during the call. */
@@ -32,12 +35,26 @@ export class ClientLink {
   readonly facts: ConnectionFacts;
   readonly out: SocketOut;
   private current: ClientUser | null = null;
+  private readonly turns: ReadTurns;
+  /** Its user wants to read. */
+  private reading = true;
+  /** Bytes of it that wait for its caller's turn; null: none do. */
+  held: Buffer[] | null = null;
 
-  constructor(socket: Socket, raw: Socket, facts: ConnectionFacts) {
+  /** `account`: of its caller. */
+  constructor(
+    socket: Socket,
+    raw: Socket,
+    facts: ConnectionFacts,
+    turns: ReadTurns,
+    account: BufferAccount | null,
+  ) {
     this.socket = socket;
     this.raw = raw;
     this.facts = facts;
+    this.turns = turns;
     this.out = new SocketOut(socket);
+    this.out.account = account;
   }
 
   get user(): ClientUser {
@@ -48,12 +65,41 @@ export class ClientLink {
   start(user: ClientUser): void {
     const { socket } = this;
     this.current = user;
-    readInto(socket, (length, bytes) => this.user.onBytes(bytes as Buffer, length));
-    socket.on('drain', () => this.user.onDrain());
+    readInto(socket, (length, bytes) => this.turns.onRead(this, bytes as Buffer, length));
+    socket.on('drain', () => {
+      this.out.onDrain();
+      this.user.onDrain();
+    });
     socket.on('end', () => this.user.onPeerEnd());
     socket.on('error', () => {}); // 'close' follows and does what is to be done
-    socket.on('close', () => this.user.onClose());
+    socket.on('close', () => {
+      this.turns.forget(this);
+      this.out.onClose();
+      this.user.onClose();
+    });
     socket.resume();
+  }
+
+  /** Stops or resumes reading. */
+  pause(): void {
+    this.reading = false;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.reading = true;
+    if (this.held === null) this.socket.resume();
+  }
+
+  /** Its caller's turn is over; what was read of it is put in `parts`. */
+  hold(parts: Buffer[]): void {
+    this.held = parts;
+    this.socket.pause();
+  }
+
+  /** All of that has been worked on. */
+  release(): void {
+    if (this.reading) this.socket.resume();
   }
 
   /** Another speaks on it from now on. */

@@ -16,6 +16,7 @@ import { TcpConnection } from './tcp-connection.ts';
 const NOTHING = Buffer.alloc(0);
 
 export class Detection implements ClientUser, TimerOwner {
+  readonly takesTurns = false;
   readonly active = 0;
   private readonly link: ClientLink;
   private readonly context: ListenerContext;

@@ -35,6 +35,7 @@ import { LingeringClose } from './lingering-close.ts';
 type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
 
 export class Http1Connection implements ClientUser, RequestSink, DownstreamStream, TimerOwner {
+  readonly takesTurns = true;
   readonly facts: ConnectionFacts;
   private readonly link: ClientLink;
   private readonly socket: Socket;
@@ -87,7 +88,6 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     }
   }
 
-  /** Cuts the connection off, whatever is under way. */
   destroy(): void {
     const halfAnswered = this.answerBegun && (this.tunnelled || !this.answerEnded);
     this.leave(failure('shutting-down'));
@@ -185,11 +185,11 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
   }
 
   pause(): void {
-    this.socket.pause();
+    this.link.pause();
   }
 
   resume(): void {
-    if (this.phase === 'exchange') this.socket.resume();
+    if (this.phase === 'exchange') this.link.resume();
   }
 
   closeAfter(): void {
@@ -199,8 +199,8 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
   // What the socket and the clock bring.
 
   onTimer(): void {
-    if (this.phase === 'head') this.reject(failure('header-timeout'));
-    else this.linger();
+    if (this.phase !== 'head') this.linger();
+    else this.reject(this.context.offence(this.link, failure('header-timeout')));
   }
 
   /** `bytes[0, length)` are valid only during the call. */
@@ -252,7 +252,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
   private park(bytes: Buffer, start: number, end: number): void {
     const chunk = bytes.subarray(start, end);
     this.parked = this.parked === null ? Buffer.from(chunk) : Buffer.concat([this.parked, chunk]);
-    if (this.parked.length > LIMITS.pipelinedBytes) this.socket.pause();
+    if (this.parked.length > LIMITS.pipelinedBytes) this.link.pause();
   }
 
   /** Both sides of the exchange are complete: the connection is free for another. */
@@ -265,7 +265,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     if (!this.parser.done) {
       // Answered before the body ended: read the rest and throw it away, for a bounded while.
       if (!this.timer.armed) this.context.wheel.arm(this.timer, LIMITS.lingerMs);
-      this.socket.resume();
+      this.link.resume();
       return;
     }
     if (!this.beginNext()) {
@@ -275,7 +275,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     }
     const parked = this.parked;
     this.parked = null;
-    this.socket.resume();
+    this.link.resume();
     if (parked !== null) this.parse(parked, parked.length);
   }
 
@@ -315,7 +315,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     this.writer.flush();
     this.context.wheel.cancel(this.timer);
     const { idleTimeoutMs } = this.context.config;
-    this.closing = new LingeringClose(this.socket, this.link.raw, this.context.wheel, idleTimeoutMs);
+    this.closing = new LingeringClose(this.link, this.context.wheel, idleTimeoutMs);
   }
 
   private openTunnel(): void {
@@ -326,7 +326,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     this.lastAnswer = true;
     const parked = this.parked;
     this.parked = null;
-    this.socket.resume();
+    this.link.resume();
     if (parked === null) return;
     process.nextTick(() => {
       if (this.phase === 'exchange') this.parse(parked, parked.length);

@@ -25,6 +25,7 @@ const OWED = 2;
 const DRAIN = 3;
 
 export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
+  readonly takesTurns = true;
   readonly link: ClientLink;
   readonly context: ListenerContext;
   readonly session: Http2Session;
@@ -164,7 +165,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     this.session.out.pump();
     if (!this.unread) return;
     this.unread = false;
-    this.link.socket.resume();
+    this.link.resume();
     this.watch();
   }
 
@@ -248,7 +249,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     if (this.unread || this.closing !== null || socket.writableLength < LIMITS.http2UnreadBytes) return;
     this.unread = true;
     this.context.wheel.cancel(this.owedTimer);
-    socket.pause();
+    this.link.pause();
   }
 
   private goaway(debug: string, soon = false): void {
@@ -262,20 +263,17 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     const detail = this.session.error?.detail ?? '';
     counters.add(LISTENER_COUNTER.http2GoawaySent, 1);
     if (this.flooded) counters.add(LISTENER_COUNTER.http2Flood, 1);
-    conductor.connectionFailed(
-      this.link.facts,
-      failure(this.flooded ? 'http2-flood' : 'http2-protocol', detail),
-    );
+    const why = failure(this.flooded ? 'http2-flood' : 'http2-protocol', detail);
+    conductor.connectionFailed(this.link.facts, this.context.offence(this.link, why));
     this.linger();
   }
 
   private linger(): void {
     if (this.closing !== null) return;
     const { wheel, config } = this.context;
-    const { socket, raw } = this.link;
     this.session.out.write();
     wheel.cancel(this.idleTimer);
     wheel.cancel(this.owedTimer);
-    this.closing = new LingeringClose(socket, raw, wheel, config.idleTimeoutMs);
+    this.closing = new LingeringClose(this.link, wheel, config.idleTimeoutMs);
   }
 }

@@ -1,2 +1,4 @@
 /** listener: accept, detect, drain. */
+
 export { Listener, type ListenerDependencies } from './listener.ts';
+export { ReadTurns } from './read-turns.ts';

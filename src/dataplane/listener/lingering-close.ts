@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import { LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import { resetSocket } from '../transport/index.ts';
+import type { ClientLink } from './client-link.ts';
 
 export class LingeringClose implements TimerOwner {
   private readonly socket: Socket;
@@ -19,14 +20,15 @@ export class LingeringClose implements TimerOwner {
   private receivedBytes = 0;
   private over = false;
 
-  constructor(socket: Socket, raw: Socket, wheel: TimerWheel, idleMs: number) {
+  constructor(link: ClientLink, wheel: TimerWheel, idleMs: number) {
+    const { socket, raw } = link;
     this.socket = socket;
     this.raw = raw;
     this.wheel = wheel;
     this.idleMs = idleMs;
     this.unsentBytes = socket.writableLength;
     if (idleMs > 0) wheel.arm(this.timer, idleMs);
-    socket.resume();
+    link.resume();
     // Only before the end can a client that does not read be reset, so that it sees an answer cut short.
     if (!socket.writableNeedDrain) this.onDrain();
   }

@@ -15,9 +15,11 @@ import {
   type TimerWheel,
 } from '../../base/index.ts';
 import type { ListenerConfig, SecretSet } from '../../config/index.ts';
+import { NO_CALLER } from '../../ledger/index.ts';
 import type { ConnectionFacts, ProxiedAddresses, ProxyVersion, TlsFacts } from '../../message/index.ts';
 import { type CounterBlock, LISTENER_COUNTER } from '../../telemetry/index.ts';
 import type { Conductor } from '../exchange/index.ts';
+import type { Callers } from '../policy/index.ts';
 import { createTlsTerminator, type TlsTerminator } from '../transport/index.ts';
 import { ClientLink, type ClientUser } from './client-link.ts';
 import type { ListenerContext } from './context.ts';
@@ -26,6 +28,8 @@ import { TLS_HANDSHAKE } from './first-bytes.ts';
 import { Http1Connection } from './http1-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { type ProxyHeaderOwner, ProxyHeaderWait } from './proxy-header-wait.ts';
+import type { ReadTurns } from './read-turns.ts';
+import { Refusals } from './refusals.ts';
 import { TcpConnection } from './tcp-connection.ts';
 
 const TLS_COUNTERS: Readonly<Record<string, number>> = {
@@ -50,6 +54,8 @@ export interface ListenerDependencies {
   readonly wheel: TimerWheel;
   readonly clock: Clock;
   readonly counters: CounterBlock;
+  readonly callers: Callers;
+  readonly turns: ReadTurns;
 }
 
 export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
@@ -61,6 +67,8 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   private closed = false;
   readonly clock: Clock;
   readonly counters: CounterBlock;
+  private readonly callers: Callers;
+  private readonly turns: ReadTurns;
   private readonly server: Server;
   private readonly links = new Set<ClientLink>();
   /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
@@ -69,6 +77,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   private readonly graceTimer = new Timer(this, GRACE);
   private readonly tunnelTimer = new Timer(this, TUNNELS);
   private tunnelMs = 0;
+  private readonly refusals: Refusals;
   private readonly onEmpty: (() => void)[] = [];
 
   constructor(config: ListenerConfig, secrets: SecretSet, dependencies: ListenerDependencies) {
@@ -77,6 +86,9 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     this.wheel = dependencies.wheel;
     this.clock = dependencies.clock;
     this.counters = dependencies.counters;
+    this.callers = dependencies.callers;
+    this.turns = dependencies.turns;
+    this.refusals = new Refusals(this.conductor, this.clock, this.counters);
     this.terminator = this.makeTerminator(secrets);
     this.server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
     this.server.on('connection', (socket) => this.accept(socket));
@@ -156,8 +168,14 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
 
   onClosed(link: ClientLink): void {
     this.links.delete(link);
+    this.callers.leave(link.facts.caller);
     this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
     this.checkEmpty();
+  }
+
+  offence(link: ClientLink, why: Failure): Failure {
+    this.offended(link.facts.caller);
+    return why;
   }
 
   onTimer(tag: number): void {
@@ -181,17 +199,27 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
 
   private accept(socket: Socket): void {
     const open = this.links.size + this.pending.size;
-    if (open >= this.config.maxConnections || socket.remoteAddress === undefined) {
+    const { remoteAddress } = socket;
+    if (open >= this.config.maxConnections || remoteAddress === undefined) {
       this.counters.add(LISTENER_COUNTER.downstreamCxOverflow, 1);
       socket.destroy();
       return;
     }
+    const { proxyProtocol, name } = this.config;
+    // Behind a proxy the caller is who that names.
+    const caller =
+      proxyProtocol === null ? this.callers.enter(remoteAddress, this.clock.nowMs()) : NO_CALLER.untracked;
+    if (caller < NO_CALLER.untracked) {
+      const untracked = NO_CALLER.untracked;
+      this.refusals.turnAway(socket, this.callers.refusalOf(caller), () => factsOf(socket, name, untracked));
+      return;
+    }
     this.counters.add(LISTENER_COUNTER.downstreamCxTotal, 1);
-    const facts = factsOf(socket, this.config.name, null);
-    if (this.config.proxyProtocol === null) this.admit(socket, facts);
+    const facts = factsOf(socket, name, caller);
+    if (proxyProtocol === null) this.admit(socket, facts);
     else {
       this.hold(socket, facts);
-      new ProxyHeaderWait(this, socket, this.config, this.config.proxyProtocol, this.wheel).start();
+      new ProxyHeaderWait(this, socket, this.config, proxyProtocol, this.wheel).start();
     }
   }
 
@@ -200,7 +228,14 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     this.pending.delete(socket);
     if (facts === undefined) return;
     this.counters.add(FOUND[version ?? 'none'], 1);
-    this.admit(socket, said === null ? facts : { ...facts, ...said });
+    const proxied = said === null ? facts : { ...facts, ...said };
+    const caller = this.callers.enter(proxied.remoteAddress, this.clock.nowMs());
+    if (caller >= NO_CALLER.untracked) this.admit(socket, { ...proxied, caller });
+    else {
+      this.refusals.turnAway(socket, this.callers.refusalOf(caller), () => proxied);
+      this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
+      this.checkEmpty();
+    }
   }
 
   onProxyHeaderRefused(socket: Socket, why: Failure): void {
@@ -223,6 +258,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     this.pending.set(socket, facts);
     const leave = (): void => {
       if (!this.pending.delete(socket)) return;
+      this.callers.leave(facts.caller);
       this.counters.add(LISTENER_COUNTER.downstreamCxDestroy, 1);
       this.checkEmpty();
     };
@@ -230,8 +266,13 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     socket.once('close', leave);
   }
 
+  private offended(caller: number): void {
+    this.counters.add(LISTENER_COUNTER.callerOffences, 1);
+    this.callers.offend(caller, this.clock.nowMs());
+  }
+
   private begin(socket: Socket, raw: Socket, facts: ConnectionFacts): ClientLink {
-    const link = new ClientLink(socket, raw, facts);
+    const link = new ClientLink(socket, raw, facts, this.turns, this.callers.accountOf(facts.caller));
     this.links.add(link);
     link.start(this.userFor(link));
     return link;
@@ -271,7 +312,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
 
   /** Tells a client in plain HTTP that this port speaks TLS. */
   private refusePlain(socket: Socket, facts: ConnectionFacts): void {
-    const link = new ClientLink(socket, socket, facts);
+    const link = new ClientLink(socket, socket, facts, this.turns, null);
     const connection = new Http1Connection(link, this);
     this.links.add(link);
     link.start(connection);
@@ -309,7 +350,8 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   private onTlsFailure(raw: Socket, code: string, detail: string): void {
     this.counters.add(TLS_COUNTERS[code] ?? LISTENER_COUNTER.sslConnectionError, 1);
     // A socket that is closed already has forgotten its addresses.
-    const facts = this.pending.get(raw) ?? factsOf(raw, this.config.name, null);
+    const facts = this.pending.get(raw) ?? factsOf(raw, this.config.name, NO_CALLER.untracked);
+    if (code === 'handshake-timeout') this.offended(facts.caller);
     this.conductor.connectionFailed(facts, failure('tls-handshake', `${code}: ${detail}`));
   }
 
@@ -324,13 +366,14 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   }
 }
 
-function factsOf(socket: Socket, listener: string, tls: TlsFacts | null): ConnectionFacts {
+function factsOf(socket: Socket, listener: string, caller: number): ConnectionFacts {
   return {
     listener,
     remoteAddress: socket.remoteAddress ?? '',
+    caller,
     remotePort: socket.remotePort ?? 0,
     localAddress: socket.localAddress ?? '',
     localPort: socket.localPort ?? 0,
-    tls,
+    tls: null,
   };
 }

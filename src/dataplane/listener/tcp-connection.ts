@@ -6,6 +6,7 @@ import type { ClientLink, ClientUser } from './client-link.ts';
 import type { ListenerContext } from './context.ts';
 
 export class TcpConnection implements ClientUser {
+  readonly takesTurns = false;
   private readonly link: ClientLink;
   private readonly context: ListenerContext;
   private readonly stream: ByteSocket;

@@ -45,6 +45,8 @@ export function grpcStatusOfFailure(failure: Failure): number {
       return GRPC.deadlineExceeded;
     case 'body-too-large':
     case 'rate-limited':
+    case 'caller-requests':
+    case 'caller-buffers':
       return GRPC.resourceExhausted;
     default:
       return grpcStatusOfHttp(failure.status);

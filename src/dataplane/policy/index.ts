@@ -3,6 +3,7 @@ export { isAddableField } from './addable-field.ts';
 export { backoffMs, resetDelayMs } from './backoff.ts';
 export { BREAKER_LIMITS, type BreakerGauge, type BreakerLimit } from './breaker.ts';
 export { type CallerFields, callerHedging, callerRetry, takeCallerFields } from './caller-fields.ts';
+export { type CallerExcess, Callers } from './callers.ts';
 export { type CorsAnswer, type CorsPolicy, compileCors, judgeCors, writeCors } from './cors.ts';
 export {
   compileGlobalRateLimit,

@@ -11,12 +11,26 @@ import { atPassEnd, LIMITS, type PassTask } from '../../base/index.ts';
 import { copyChunk, isLent, LEND_BYTES, lendSlab, returnChunk, SLAB_BYTES } from './chunk-pool.ts';
 import { isBorrowed } from './read-into.ts';
 
+/** Where it is counted what waits for a peer that reads slowly. */
+export interface BufferAccount {
+  /** So many bytes more wait; negative: fewer. */
+  add(bytes: number): void;
+  /** More wait for it, on all its connections, than may. */
+  readonly over: boolean;
+}
+
 export class SocketOut implements PassTask {
+  /** Null: nobody counts. */
+  account: BufferAccount | null = null;
   private readonly socket: Socket;
   /** Gathered bytes that have not been written; null: none. */
   private slab: Buffer | null = null;
   private filled = 0;
   private scheduled = false;
+  /** Bytes that wait in streams of the connection, before the socket. */
+  private queuedBytes = 0;
+  /** Bytes that wait in the socket, as the account was told. */
+  private waitingBytes = 0;
   /** Chunks in lent slabs that the kernel has not taken yet, in order. */
   private readonly lent: Buffer[] = [];
   private readonly onLentWritten = (error?: Error | null): void => {
@@ -82,12 +96,41 @@ export class SocketOut implements PassTask {
   }
 
   get belowHighWater(): boolean {
-    return this.socket.writableLength < LIMITS.highWaterBytes;
+    const { writableLength } = this.socket;
+    const { account } = this;
+    if (account === null) return writableLength < LIMITS.highWaterBytes;
+    // Below the socket's own mark, where a `drain` is certain to follow, nothing is counted and nobody is told to wait.
+    const isFull = this.socket.writableNeedDrain;
+    this.waits(isFull ? writableLength : 0);
+    return writableLength < LIMITS.highWaterBytes && !(isFull && account.over);
+  }
+
+  /** So many bytes more wait in streams; negative: fewer. */
+  queued(bytes: number): void {
+    this.queuedBytes += bytes;
+    this.account?.add(bytes);
+  }
+
+  /** The socket has taken all it was given. */
+  onDrain(): void {
+    this.waits(0);
+  }
+
+  /** The connection is closed. */
+  onClose(): void {
+    this.account?.add(-this.waitingBytes - this.queuedBytes);
+    this.account = null;
   }
 
   onPassEnd(): void {
     this.scheduled = false;
     this.flush();
+  }
+
+  private waits(bytes: number): void {
+    if (bytes === this.waitingBytes) return;
+    this.account?.add(bytes - this.waitingBytes);
+    this.waitingBytes = bytes;
   }
 
   private send(chunk: Buffer): void {

@@ -24,13 +24,8 @@ import { Http2UpstreamConnection } from './http2-connection.ts';
 import { Link, type LinkOwner } from './link.ts';
 import { originKey, originOf } from './origin.ts';
 import { TcpUpstreamConnection } from './tcp-connection.ts';
+import { type Waiting, WaitQueue } from './wait-queue.ts';
 import { type ConnectionWaiter, isTcp, type Waiter } from './waiter.ts';
-
-interface Waiting {
-  readonly waiter: Waiter;
-  /** The connection being dialled for it; null: there was no slot. */
-  dialled: Link | null;
-}
 
 /** Told of what is counted. */
 export interface PoolObserver {
@@ -54,7 +49,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   /** From dial to descriptor closed; null until it is known what is spoken. */
   private readonly links = new Map<Link, UpstreamConnection | null>();
   private readonly free = new FreeConnections();
-  private readonly waiting: Waiting[] = [];
+  private readonly queue = new WaitQueue();
   private slots = new Set<number>();
   /** HTTP/2 is what the endpoints speak, as far as is known: then several requests wait for one dial. */
   private multiplexed: boolean;
@@ -122,20 +117,26 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     if (!isTcp(waiter) && this.takeFree(waiter)) return null;
     const unable = this.dialerFor(waiter).failure;
     if (unable !== null) return unable;
-    if (
-      !this.ledger.gauges.acquire(
-        this.config.slot,
-        GAUGE.pending,
-        this.config.circuitBreaker.maxPendingRequests,
-      )
-    ) {
-      return failure('max-pending');
-    }
-    this.observer.onQueued();
-    const entry: Waiting = { waiter, dialled: null };
-    this.waiting.push(entry);
-    this.dialFor(entry);
+    const { slot, circuitBreaker } = this.config;
+    if (!this.ledger.gauges.acquire(slot, GAUGE.pending, circuitBreaker.maxPendingRequests))
+      return this.displaceFor(waiter) ? null : failure('max-pending');
+    this.enqueue(waiter);
     return null;
+  }
+
+  private enqueue(waiter: Waiter): void {
+    this.observer.onQueued();
+    this.dialFor(this.queue.add(waiter));
+  }
+
+  /** Gives `waiter` the place of a request whose caller has more that wait here; false: there is none. */
+  private displaceFor(waiter: Waiter): boolean {
+    const at = this.queue.rivalOf(waiter.client.caller);
+    if (at < 0) return false;
+    const { waiter: displaced } = this.left(this.queue.remove(at));
+    this.enqueue(waiter);
+    displaced.onDisplaced(failure('max-pending'));
+    return true;
   }
 
   private takeFree(waiter: ConnectionWaiter): boolean {
@@ -161,13 +162,13 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
 
   /** The waiter needs no connection any more. One that is being dialled for it is kept for others. */
   abandon(waiter: Waiter): void {
-    const at = this.waiting.findIndex((entry) => entry.waiter === waiter);
-    if (at >= 0) this.leaveQueue(at);
+    const at = this.queue.indexOf(waiter);
+    if (at >= 0) this.giveUpPlace(this.queue.remove(at));
   }
 
   /** Another worker needs a connection slot of this service. */
   onWanted(): void {
-    if (this.hasSlotless()) return;
+    if (this.queue.hasSlotless()) return;
     const victim = this.free.oldestIdle();
     if (victim !== null) this.retire(victim);
   }
@@ -189,15 +190,19 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
   onConnectFailed(link: Link, why: Failure): void {
     this.observer.onConnectFailed(why);
     const failed: Waiter[] = [];
-    for (let at = this.dialledFor(link); at >= 0; at = this.dialledFor(link))
-      failed.push(this.leaveQueue(at).waiter);
+    for (let at = this.queue.dialledFor(link); at >= 0; at = this.queue.dialledFor(link))
+      failed.push(this.giveUpPlace(this.queue.remove(at)).waiter);
     for (const waiter of failed) waiter.onConnectFailed(why);
   }
 
   onFree(connection: RequestConnection): void {
     const { link } = connection;
-    for (let at = this.dialledFor(link); at >= 0 && connection.capacity > 0; at = this.dialledFor(link))
-      this.give(at, connection);
+    for (
+      let at = this.queue.dialledFor(link);
+      at >= 0 && connection.capacity > 0;
+      at = this.queue.dialledFor(link)
+    )
+      this.give(this.sooner(link, at), connection);
     if (connection.capacity === 0) {
       // More have waited than it takes, or than an HTTP/1.1 connection does.
       if (!isPromising(connection)) this.lookElsewhere(link);
@@ -205,11 +210,12 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     }
     const { endpointSlot } = link;
     const keep = !this.closed && this.slots.has(endpointSlot) && !this.tooOld(connection);
-    if (!keep && this.waiting.length === 0) {
+    const { entries } = this.queue;
+    if (!keep && entries.length === 0) {
       this.retire(connection);
       return;
     }
-    const queued = this.waiting.length > 0 || !connection.isIdle;
+    const queued = entries.length > 0 || !connection.isIdle;
     if (this.ledger.connections.mustYield(this.config.slot, queued, this.clock.nowMs())) {
       this.retire(connection);
       return;
@@ -218,7 +224,7 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
       for (let at = this.nextFor(link); at >= 0 && connection.capacity > 0; at = this.nextFor(link))
         this.give(at, connection);
     }
-    if (!keep || (connection.isIdle && this.hasSlotless())) this.retire(connection);
+    if (!keep || (connection.isIdle && this.queue.hasSlotless())) this.retire(connection);
     else if (connection.capacity > 0) {
       const tooMany = this.free.add(connection);
       if (tooMany !== null) this.retire(tooMany);
@@ -253,14 +259,14 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
 
   /** Nobody waits for this connection any more. */
   private lookElsewhere(link: Link): void {
-    for (const entry of this.waiting) if (entry.dialled === link) entry.dialled = null;
+    for (const entry of this.queue.entries) if (entry.dialled === link) entry.dialled = null;
     link.awaited = 0;
     this.serveWaiting();
   }
 
   /** Dials for every waiter that had no slot, as far as slots go. */
   private serveWaiting(): void {
-    for (const entry of this.waiting.slice()) {
+    for (const entry of this.queue.entries.slice()) {
       if (entry.dialled === null && !this.dialFor(entry)) return;
     }
   }
@@ -315,11 +321,18 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     this.serveWaiting();
   };
 
-  /** The waiter to serve with a free connection: one that chose its endpoint, else the oldest without a slot. */
+  /** Whose turn comes before that of the one for which the connection was dialled, and who can use it as well. */
+  private sooner(link: Link, dialledFor: number): number {
+    const next = this.slots.has(link.endpointSlot) ? this.nextFor(link) : -1;
+    return next < 0 ? dialledFor : Math.min(next, dialledFor);
+  }
+
+  /** The waiter to serve with a free connection: the first that chose its endpoint, or that is without a slot. */
   private nextFor({ endpointSlot, origin }: Link): number {
-    const { waiting, config } = this;
-    for (let i = 0; i < waiting.length; i++) {
-      const { waiter, dialled } = waiting[i] as Waiting;
+    const { config } = this;
+    const { entries } = this.queue;
+    for (let i = 0; i < entries.length; i++) {
+      const { waiter, dialled } = entries[i] as Waiting;
       if (isTcp(waiter) || originKey(config, waiter.client) !== origin) continue;
       if (waiter.endpoint.slot === endpointSlot) return i;
       if (dialled === null && waiter.accepts(endpointSlot)) return i;
@@ -327,16 +340,8 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return -1;
   }
 
-  private dialledFor(link: Link): number {
-    return this.waiting.findIndex((entry) => entry.dialled === link);
-  }
-
-  private hasSlotless(): boolean {
-    return this.waiting.some((entry) => entry.dialled === null);
-  }
-
   private give(at: number, connection: RequestConnection): void {
-    const { waiter } = this.leaveQueue(at);
+    const { waiter } = this.giveUpPlace(this.queue.take(at));
     if (!isTcp(waiter)) waiter.onConnection(connection.open());
   }
 
@@ -345,8 +350,8 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     const connection = new TcpUpstreamConnection(this.wheel, link);
     this.links.set(link, connection);
     this.observer.onConnected(connection);
-    const at = this.dialledFor(link);
-    const waiter = at < 0 ? null : this.leaveQueue(at).waiter;
+    const at = this.queue.dialledFor(link);
+    const waiter = at < 0 ? null : this.giveUpPlace(this.queue.take(at)).waiter;
     if (waiter !== null && isTcp(waiter)) waiter.onTcpConnection(connection);
     else connection.close();
   }
@@ -355,11 +360,15 @@ export class ServicePool implements ConnectionOwner, LinkOwner {
     return isTcp(waiter) ? this.tcpDialer() : this.dialer;
   }
 
-  private leaveQueue(at: number): Waiting {
-    const [entry] = this.waiting.splice(at, 1) as [Waiting];
-    if (entry.dialled !== null) entry.dialled.awaited--;
+  /** It waits no longer, and counts no longer. */
+  private giveUpPlace(entry: Waiting): Waiting {
     this.ledger.gauges.release(this.config.slot, GAUGE.pending);
-    if (this.waitsForSlot && !this.hasSlotless()) {
+    return this.left(entry);
+  }
+
+  private left(entry: Waiting): Waiting {
+    if (entry.dialled !== null) entry.dialled.awaited--;
+    if (this.waitsForSlot && !this.queue.hasSlotless()) {
       this.waitsForSlot = false;
       this.ledger.connections.stopWaiting(this.config.slot);
     }

@@ -7,7 +7,7 @@ import type { TcpUpstreamConnection } from './tcp-connection.ts';
 
 /** A request that needs a connection. */
 export interface ConnectionWaiter {
-  /** Whose request it is: what a PROXY header says. */
+  /** Whose request it is: whose turn it takes (`WaitQueue`), and what a PROXY header says. */
   readonly client: ConnectionFacts;
   /** The chosen endpoint. */
   readonly endpoint: EndpointConfig;
@@ -16,6 +16,8 @@ export interface ConnectionWaiter {
   /** The stream is this waiter's alone. */
   onConnection(stream: AttemptStream): void;
   onConnectFailed(why: Failure): void;
+  /** It has to make room for a request of another caller, who has fewer. */
+  onDisplaced(why: Failure): void;
 }
 
 /** What passes bytes, and needs a new connection for itself, whatever the service speaks. */
@@ -27,6 +29,8 @@ export interface TcpWaiter {
   /** Never from inside `checkout`. */
   onTcpConnection(connection: TcpUpstreamConnection): void;
   onConnectFailed(why: Failure): void;
+  /** As of a request. */
+  onDisplaced(why: Failure): void;
 }
 
 export type Waiter = ConnectionWaiter | TcpWaiter;

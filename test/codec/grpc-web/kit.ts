@@ -20,7 +20,15 @@ export class Ends implements DownstreamHandler {
   open = true;
   head: ResponseHead | null = null;
   readonly stream: DownstreamStream = {
-    facts: { listener: 'web', remoteAddress: '', remotePort: 0, localAddress: '', localPort: 0, tls: null },
+    facts: {
+      listener: 'web',
+      remoteAddress: '',
+      caller: -1,
+      remotePort: 0,
+      localAddress: '',
+      localPort: 0,
+      tls: null,
+    },
     sendInformational: (head) => this.note(`informational ${head.status}`),
     sendHead: (head) => {
       this.head = head;

@@ -49,6 +49,7 @@ function served(window: number) {
     put: (bytes: Buffer, start: number, end: number): void =>
       void sent.push(Buffer.from(bytes.subarray(start, end))),
     flush() {},
+    queued() {},
   } satisfies FrameOut;
   const owner: SessionOwner = {
     onStream: (stream) => void opened.push(stream),

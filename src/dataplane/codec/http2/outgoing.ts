@@ -38,6 +38,8 @@ export interface FrameOut {
   flush(): void;
   /** False while so much waits to be sent that bodies have to wait. */
   readonly belowHighWater: boolean;
+  /** So many bytes more wait in streams; negative: fewer. */
+  queued(bytes: number): void;
 }
 
 /** Payloads up to this size are gathered with the frames; larger ones go to the socket's own memory at once. */
@@ -157,6 +159,7 @@ export class Outgoing implements PassTask {
     if (joined === null) queue.push(Buffer.from(bytes.subarray(at)));
     else queue[queue.length - 1] = joined;
     stream.queuedBytes += bytes.length - at;
+    this.out.queued(bytes.length - at);
     this.wait(stream);
     // Once told to stop it is told when to go on; nothing in between may forget that.
     if (stream.queuedBytes >= LIMITS.http2QueueBytes || !this.out.belowHighWater) stream.full = true;
@@ -174,6 +177,7 @@ export class Outgoing implements PassTask {
   /** Nothing more is sent on this stream. */
   forget(stream: Http2Stream): void {
     stream.queue.length = 0;
+    this.out.queued(-stream.queuedBytes);
     stream.queuedBytes = 0;
     stream.localEnded = true;
   }
@@ -270,6 +274,7 @@ export class Outgoing implements PassTask {
     if (first === undefined || stream.closed) return;
     const sent = this.send(stream, first, 0, true);
     stream.queuedBytes -= sent;
+    this.out.queued(-sent);
     if (sent === first.length) stream.queue.shift();
     else stream.queue[0] = first.subarray(sent);
     if (stream.queue.length === 0 && stream.endQueued) this.sendEnd(stream);
