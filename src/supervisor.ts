@@ -15,6 +15,7 @@ import { ConfigIntake, type ReloadResult } from './supervisor/intake.ts';
 import type { Logger } from './supervisor/logger.ts';
 import { MemoryKeeper } from './supervisor/memory.ts';
 import { addSupervisorMetrics } from './supervisor/metrics.ts';
+import { OverloadKeeper } from './supervisor/overload.ts';
 import type { Overrides } from './supervisor/overrides.ts';
 import { Publisher } from './supervisor/publisher.ts';
 import { SecretKeeper } from './supervisor/secrets.ts';
@@ -106,6 +107,7 @@ class RunningSupervisor implements Supervisor {
   private watched: readonly ServiceConfig[] | null = null;
   private readonly telemetry: TelemetryHub;
   private readonly memory = new MemoryKeeper();
+  private readonly overload: OverloadKeeper;
   private admin: AdminServer | null = null;
   private draining: Promise<void> | null = null;
   private stopped: Promise<number> | null = null;
@@ -150,6 +152,16 @@ class RunningSupervisor implements Supervisor {
       health: this.health,
       onInForce: (snapshot) => this.onInForce(snapshot),
     });
+    this.overload = new OverloadKeeper({
+      clock,
+      logger: this.logger,
+      ledger: this.ledger.overload,
+      workers: () =>
+        this.pool.slots.flatMap(({ index, current }) =>
+          current === null ? [] : [{ index, column: current.column }],
+        ),
+      onShrink: () => this.memory.short(clock.nowMs()),
+    });
     const views = { ledger: this.ledger, health: this.health, outliers: this.outliers, clock };
     this.telemetry = new TelemetryHub({
       clock,
@@ -163,6 +175,7 @@ class RunningSupervisor implements Supervisor {
       clock,
       isReady: () => this.readiness().ready,
     });
+    this.overload.addMetrics(this.telemetry.prometheus);
   }
 
   /** Resolves when the admin server answers; `ready` follows when the workers listen. */
@@ -175,6 +188,7 @@ class RunningSupervisor implements Supervisor {
       logger: this.logger,
       telemetry: this.telemetry,
       views,
+      overload: this.overload,
       readiness: () => this.readiness(),
       restartWorker: (index) => this.restartWorker(index),
       drain: () => void this.drain(),
@@ -237,6 +251,7 @@ class RunningSupervisor implements Supervisor {
     this.health.stop();
     this.outliers.stop();
     this.memory.stop();
+    this.overload.stop();
     this.secrets.stop();
     await this.pool.stop();
     await this.telemetry.close();
@@ -275,7 +290,9 @@ class RunningSupervisor implements Supervisor {
           return current.faults.map(({ message }) => `worker ${index}: ${message}`);
         return [`worker ${index} does not listen yet`];
       });
-    return { ready: reasons.length === 0, state: reasons.length === 0 ? 'ready' : 'degraded', reasons };
+    if (reasons.length > 0) return { ready: false, state: 'degraded', reasons };
+    const overload = this.overload.reasons();
+    return { ready: true, state: overload.length === 0 ? 'ready' : 'overloaded', reasons: overload };
   }
 
   private parts(): { intake: ConfigIntake; publisher: Publisher; pool: WorkerPool } {
@@ -338,6 +355,7 @@ class RunningSupervisor implements Supervisor {
   private onInForce(snapshot: Snapshot): void {
     this.telemetry.configure(snapshot);
     this.health.inForce();
+    this.overload.configure(snapshot.node.overload);
     if (snapshot.services !== this.watched) this.outliers.update(snapshot);
     this.watched = snapshot.services;
     this.memory.touched();

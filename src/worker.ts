@@ -5,13 +5,23 @@
  */
 import { Session } from 'node:inspector/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { type Clock, collectGarbage, LIMITS, systemClock, TimerWheel, turnClock } from './base/index.ts';
+import {
+  acceptQueues,
+  type Clock,
+  collectGarbage,
+  descriptorsMax,
+  LIMITS,
+  systemClock,
+  TimerWheel,
+  turnClock,
+} from './base/index.ts';
 import type { FromWorker, ListenFault, ToWorker, WorkerStart } from './channel/index.ts';
 import {
   applyDelta,
   decodeSecrets,
   type ListenerConfig,
   type Locality,
+  type OverloadManagerConfig,
   type SecretSet,
   type Snapshot,
   type SnapshotDelta,
@@ -30,6 +40,7 @@ import { compileConnectionRoutes, compileRouter } from './dataplane/router/index
 import { UpstreamService } from './dataplane/upstream/index.ts';
 import { attachLedger, attachMetricCells, type WorkerLedger } from './ledger/index.ts';
 import { AccessLog, Recorder } from './telemetry/index.ts';
+import { WorkerOverload } from './worker/overload.ts';
 
 export class DataPlane {
   private readonly send: (message: FromWorker) => void;
@@ -56,6 +67,8 @@ export class DataPlane {
     locality: null,
     service: (name) => this.services.get(name)?.config,
   };
+  private readonly descriptorsMax = descriptorsMax();
+  private overload: WorkerOverload | null = null;
   private snapshot: Snapshot | null = null;
   private secrets: SecretSet;
   /** Messages are handled one after the other: a snapshot is in force before the next is looked at. */
@@ -94,6 +107,7 @@ export class DataPlane {
       connectionRoutes: compileConnectionRoutes(first, null),
       services: this.services,
       rateLimits: new RateLimits(this.ledger, this.recorder.metrics),
+      overload: null,
       active: 0,
     };
     this.conductor = new Conductor(this.context);
@@ -121,6 +135,7 @@ export class DataPlane {
     await Promise.all(ends);
     clearInterval(this.heartbeat);
     clearInterval(this.flusher);
+    this.applyOverload(null);
     this.wheel.stop();
     this.recorder.flush();
     await this.log?.close(LIMITS.logCloseMs);
@@ -171,6 +186,7 @@ export class DataPlane {
     this.applyLog(snapshot.node.accessLog.path);
     const moved = !sameLocality(this.around.locality, snapshot.node.locality);
     this.around.locality = snapshot.node.locality;
+    this.applyOverload(snapshot.node.overload);
     if (moved || snapshot.services !== older?.services) this.applyServices(snapshot, moved);
     if (snapshot.limitSlots !== older?.limitSlots)
       this.context.rateLimits.update(snapshot.limitSlots, this.clock.nowMs());
@@ -244,6 +260,9 @@ export class DataPlane {
       callers: this.callers,
       turns: this.turns,
       counters: this.recorder.metrics.addListener(config.name, `${config.host}_${config.port}`),
+      random: Math.random,
+      descriptorsMax: this.descriptorsMax,
+      onExhausted: (name) => this.onExhausted(name),
     });
     try {
       await listener.listen();
@@ -303,6 +322,44 @@ export class DataPlane {
       report((error as Error).message);
       return null;
     }
+  }
+
+  private applyOverload(config: OverloadManagerConfig | null): void {
+    if (JSON.stringify(this.overload?.config ?? null) === JSON.stringify(config)) return;
+    this.overload?.stop();
+    this.overload =
+      config === null
+        ? null
+        : new WorkerOverload(
+            config,
+            this.ledger.overload,
+            this.clock,
+            (sinceMs) => this.worstAcceptWaitMs(sinceMs),
+            () => this.meetOverload(),
+          );
+    this.context.overload = this.overload?.overload ?? null;
+    this.meetOverload();
+  }
+
+  private worstAcceptWaitMs(sinceMs: number): number {
+    const queues = acceptQueues();
+    let worst = 0;
+    for (const listener of this.listeners.values())
+      worst = Math.max(worst, listener.acceptWaitMs(queues, sinceMs));
+    return worst;
+  }
+
+  private meetOverload(): void {
+    for (const listener of this.listeners.values()) listener.meetOverload();
+  }
+
+  private onExhausted(listener: string): void {
+    this.send({
+      type: 'log',
+      level: 'warn',
+      message: 'descriptors are used up: new connections are closed at once; raise RLIMIT_NOFILE (ulimit -n)',
+      fields: { listener, max: this.descriptorsMax },
+    });
   }
 
   private onWanted(slot: number): void {

@@ -86,6 +86,7 @@ export async function newSpec(
     hedging: null,
     mirrorToNobody: false,
     changing: false,
+    protection: null,
     collectorPort: bench.backend.collectorPort,
     ...changes,
   };

@@ -9,7 +9,12 @@ export interface OhaOptions {
   readonly host: string;
   readonly seconds: number;
   readonly connections: number;
-  readonly rate: number;
+  /** Null: a closed loop, as many as get answered. */
+  readonly rate: number | null;
+  /** Default: true. */
+  readonly keepAlive?: boolean;
+  /** Default: 10. */
+  readonly timeoutSeconds?: number;
 }
 
 export interface OhaResult {
@@ -40,9 +45,9 @@ export function ohaCommand(oha: string, options: OhaOptions): string[] {
     `${options.seconds}s`,
     '-w',
     '-t',
-    '10s',
-    '-q',
-    String(Math.max(1, Math.round(options.rate))),
+    `${options.timeoutSeconds ?? 10}s`,
+    ...(options.rate === null ? [] : ['-q', String(Math.max(1, Math.round(options.rate)))]),
+    ...(options.keepAlive === false ? ['--disable-keepalive'] : []),
     '-c',
     String(options.connections),
     '--insecure',

@@ -9,6 +9,7 @@ import { http2 } from './http2.ts';
 import { memory } from './memory.ts';
 import { meshPath } from './mesh-path.ts';
 import { oneHop } from './one-hop.ts';
+import { overload } from './overload.ts';
 import type { Scenario } from './scenario.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -22,4 +23,5 @@ export const SCENARIOS: readonly Scenario[] = [
   growth,
   faults,
   hedging,
+  overload,
 ];

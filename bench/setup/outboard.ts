@@ -24,7 +24,7 @@ export function buildOutboard(): void {
 }
 
 export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
-  const { tls } = spec;
+  const { tls, protection } = spec;
   const certificates = [{ certFile: tls.certFile, keyFile: tls.keyFile }];
   return {
     listeners: spec.listeners.map(({ name, port, tls: isTls, mutual }) => ({
@@ -65,6 +65,7 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
           maxPendingRequests: POLICY.maxPendingRequests,
           maxRequests: POLICY.maxRequests,
         },
+        ...(protection?.adaptiveConcurrency === true ? { adaptiveConcurrency: {} } : {}),
         retryBudget: { percent: POLICY.retryBudgetPercent },
         outlierDetection: {
           consecutive5xxErrors: POLICY.consecutive5xxErrors,
@@ -91,6 +92,11 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
       sampling: `${POLICY.samplingPercent}%`,
       otlp: { endpoint: `http://127.0.0.1:${spec.collectorPort}` },
     },
+    ...(protection === null
+      ? {}
+      : {
+          overloadManager: { resourceMonitors: { memory: { maxMemoryBytes: protection.memoryBytes } } },
+        }),
     accessLog: { path: outboardLog(spec) },
     admin: { address: `127.0.0.1:${spec.adminPort}` },
     workers: 1,

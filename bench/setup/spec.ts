@@ -39,6 +39,14 @@ export interface RetrySpec {
   readonly perTryTimeoutMs: number | null;
 }
 
+/** Overload manager and adaptive concurrency; Outboard's alone. */
+export interface Protection {
+  /** What its memory is measured against. */
+  readonly memoryBytes: number;
+  /** Every service finds its limit of requests in flight. */
+  readonly adaptiveConcurrency: boolean;
+}
+
 export interface ProxySpec {
   /** For configuration and logs; made by the caller. */
   readonly directory: string;
@@ -56,6 +64,8 @@ export interface ProxySpec {
   readonly mirrorToNobody: boolean;
   /** Routes will change while it runs. */
   readonly changing: boolean;
+  /** Null: none, as everywhere but under overload. */
+  readonly protection: Protection | null;
   /** OTLP over HTTP on loopback. */
   readonly collectorPort: number;
 }

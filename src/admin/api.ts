@@ -18,6 +18,7 @@ export interface AdminApi {
   traces(query: TraceQuery): TraceView;
   /** Decision records of one request, or the newest ones; plain data. */
   decisions(query: { readonly requestId: string | null; readonly limit: number }): readonly unknown[];
+  overload(): OverloadView;
   workers(): readonly WorkerView[];
   /** Starts a successor, then drains and ends the worker. Resolves when the successor serves. */
   restartWorker(index: number): Promise<void>;
@@ -33,9 +34,9 @@ export interface AdminApi {
 
 export interface Readiness {
   readonly ready: boolean;
-  /** `starting`, `ready`, `draining` or `degraded` (was ready; a worker is missing). */
-  readonly state: 'starting' | 'ready' | 'draining' | 'degraded';
-  /** Why not, one line each; empty when ready. */
+  /** `degraded`: was ready; a worker is missing. `overloaded`: is ready, and does without something; see `/overload`. */
+  readonly state: 'starting' | 'ready' | 'overloaded' | 'draining' | 'degraded';
+  /** Why not, or what it does without, one line each; empty when all is well. */
   readonly reasons: readonly string[];
 }
 
@@ -72,6 +73,17 @@ export interface ClusterView {
   readonly successRates: {
     readonly external: SuccessRateView | null;
     readonly localOrigin: SuccessRateView | null;
+  } | null;
+  /** The limit that the service found, and what it found it from; null: off. */
+  readonly adaptiveConcurrency: {
+    readonly limit: number;
+    readonly outstanding: number;
+    /** Requests refused. */
+    readonly blocked: number;
+    readonly measuringMinRtt: boolean;
+    /** 0: not measured yet. */
+    readonly minRttMs: number;
+    readonly sampleRttMs: number;
   } | null;
   readonly endpoints: readonly EndpointView[];
 }
@@ -170,6 +182,35 @@ export interface TraceView {
   readonly traces: readonly unknown[];
   /** The same as indented trees. */
   text(): string;
+}
+
+export interface OverloadView {
+  /** The configuration has an overload manager. */
+  readonly enabled: boolean;
+  /** What the node shares. */
+  readonly resources: readonly OverloadResourceView[];
+  readonly workers: readonly {
+    readonly index: number;
+    /** Of what is the worker's own; 1 is its maximum. */
+    readonly pressure: { readonly heap: number; readonly eventLoop: number; readonly acceptQueue: number };
+    readonly actions: readonly OverloadActionView[];
+  }[];
+}
+
+export interface OverloadResourceView {
+  readonly name: string;
+  /** Used share, 0 to 1 and above. */
+  readonly pressure: number;
+  /** Bytes, or descriptors. */
+  readonly used: number;
+  /** Null: no limit is known, so there is no pressure. */
+  readonly max: number | null;
+}
+
+export interface OverloadActionView {
+  readonly name: string;
+  /** From 0, not taken, to 1, taken in full. */
+  readonly state: number;
 }
 
 export interface WorkerView {

@@ -187,6 +187,27 @@ export const FAILURE_KINDS = {
     retry: 'no',
     cure: 'the rate limit service gave no answer, and failureModeDeny refuses then; see the detail',
   },
+  'concurrency-limit': {
+    flag: 'UO',
+    status: 503,
+    origin: 'proxy',
+    retry: 'no',
+    cure: 'adaptiveConcurrency found that the service answers more slowly with more requests; add endpoints',
+  },
+  overload: {
+    flag: 'OM',
+    status: 503,
+    origin: 'proxy',
+    retry: 'no',
+    cure: 'the node is near the limit of what it has (see /overload); come back later, or raise the priority of the rule',
+  },
+  'no-descriptor': {
+    flag: 'OM',
+    status: 503,
+    origin: 'proxy',
+    retry: 'no',
+    cure: 'descriptors are used up, so no endpoint can be reached; raise RLIMIT_NOFILE (ulimit -n)',
+  },
   'request-timeout': {
     flag: 'UT',
     status: 504,

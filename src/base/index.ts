@@ -1,8 +1,11 @@
 /** base: what everything else may use. It knows nothing of proxies but their failure codes and limits. */
+
+export { acceptQueues, socketInode } from './accept-queue.ts';
 export { invariant } from './assert.ts';
 export { type AltNames, altNames, nameMismatch, normalName } from './certificate-names.ts';
 export { type Clock, FakeClock, systemClock } from './clock.ts';
 export { collectGarbage } from './collect-garbage.ts';
+export { descriptorsMax, descriptorsOpen } from './descriptors.ts';
 export { formatDuration, parseDuration } from './duration.ts';
 export {
   cureOf,

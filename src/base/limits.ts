@@ -67,6 +67,10 @@ export const LIMITS = {
 
   // Connections.
   downstreamConnectionsPerWorker: 20_000,
+  /** Share of the descriptors that clients' connections may not take: each that is in use needs one to an endpoint. */
+  reservedDescriptors: 0.25,
+  /** Between two log lines that say that descriptors are used up. */
+  exhaustedLogMs: 10_000,
   requestsPerConnection: 1_000_000,
   /** Idle upstream connections one worker keeps for one endpoint. */
   idleConnectionsPerEndpoint: 256,
@@ -202,6 +206,16 @@ export const LIMITS = {
   workerStartMs: 30_000,
   /** How long a worker told to end may take. A thread that cannot be interrupted holds on for ever. */
   workerEndMs: 5_000,
+  /** Between two looks at what can run out; Envoy's usual second is long where a worker's queue fills in a tenth. */
+  overloadRefreshMs: 250,
+  /** Lateness of an event loop that means full overload: short of it, refusing costs more than it gains. */
+  overloadLoopDelayMs: 1_000,
+  /** Wait to be accepted that means full overload: by then clients begin to give up, and are accepted in vain. */
+  overloadAcceptWaitMs: 500,
+  /** Idle timeout of clients under pressure. */
+  overloadIdleMs: 2_000,
+  /** Between two collections of a worker's garbage under pressure: each stops it for up to 0.1 s. */
+  overloadCollectMs: 10_000,
   /** Wait before a worker that keeps failing is started again; doubles from the first to the second. */
   restartBackoffMinMs: 1_000,
   restartBackoffMaxMs: 30_000,

@@ -21,6 +21,7 @@ export {
   serviceSlotKey,
 } from './draft.ts';
 export type * from './health-config.ts';
+export type * from './overload-config.ts';
 export type * from './rate-limit-config.ts';
 export { rateLimitKey } from './rate-limit-config.ts';
 export { renderConfig } from './render.ts';

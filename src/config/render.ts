@@ -8,6 +8,7 @@ import { renderCallers } from './callers.ts';
 import { grpcMatchOf } from './grpc-path.ts';
 import { balancing, endpoint } from './render-balancer.ts';
 import { renderHealthCheck, renderOutlier } from './render-health.ts';
+import { renderAdaptiveConcurrency, renderOverloadManager } from './render-overload.ts';
 import { address, given, type Rendered, same } from './render-parts.ts';
 import { renderGlobalRateLimit, renderRateLimits } from './render-rate-limit.ts';
 import type {
@@ -51,6 +52,7 @@ function node(settings: NodeSettings): Rendered {
     ...given('accessLog', accessLog.path, (path) => ({ path })),
     admin: { address: address(admin.host, admin.port) },
     ...given('locality', settings.locality, same),
+    ...given('overloadManager', settings.overload, renderOverloadManager),
     workers: settings.workers,
     drainTimeout: formatDuration(settings.drainTimeoutMs),
   };
@@ -121,6 +123,7 @@ function rule(config: RuleConfig): Rendered {
     ...given('maxRequestBytes', config.maxRequestBytes, same),
     retry: retry(config.retry),
     ...given('hedging', config.hedging, hedging),
+    priority: config.priority,
     ...given('fault', config.fault, fault),
     ...renderRateLimits(config.rateLimits),
     ...given('globalRateLimit', config.globalRateLimit, renderGlobalRateLimit),
@@ -277,6 +280,7 @@ function service(config: ServiceConfig): Rendered {
             interval: formatDuration(budget.intervalMs),
             minRetryRate: { count: budget.minCount, interval: formatDuration(budget.minIntervalMs) },
           },
+    ...given('adaptiveConcurrency', config.adaptiveConcurrency, renderAdaptiveConcurrency),
     ...given('outlierDetection', config.outlierDetection, renderOutlier),
     ...given('healthCheck', config.healthCheck, renderHealthCheck),
     ...given('tls', config.tls, upstreamTls),

@@ -1,4 +1,6 @@
 /** Routes of the snapshot: which requests and connections go where, and what is done to them on the way. */
+
+import type { RequestPriority } from './overload-config.ts';
 import type { GlobalRateLimitConfig, RateLimitConfig } from './rate-limit-config.ts';
 
 export interface RouteConfig {
@@ -24,6 +26,8 @@ export interface RuleConfig {
   readonly retry: RetryConfig;
   /** Null: one attempt at a time. */
   readonly hedging: HedgingConfig | null;
+  /** Which requests an overloaded node refuses first. */
+  readonly priority: RequestPriority;
   /** Null: nothing is done to its requests. */
   readonly fault: FaultConfig | null;
   readonly rateLimits: readonly RateLimitConfig[];

@@ -1,5 +1,6 @@
 /** Services of the snapshot: where requests go, how one endpoint is chosen, and what its requests may take. */
 import type { HealthCheckConfig, OutlierConfig } from './health-config.ts';
+import type { AdaptiveConcurrencyConfig } from './overload-config.ts';
 import type { RateLimitConfig } from './rate-limit-config.ts';
 import type { UpstreamTls } from './secrets.ts';
 
@@ -26,6 +27,8 @@ export interface ServiceConfig {
   readonly http2: UpstreamHttp2Config;
   readonly circuitBreaker: CircuitBreakerConfig;
   readonly retryBudget: RetryBudgetConfig | null;
+  /** Null: nothing but the breakers limits it. */
+  readonly adaptiveConcurrency: AdaptiveConcurrencyConfig | null;
   readonly outlierDetection: OutlierConfig | null;
   readonly healthCheck: HealthCheckConfig | null;
   readonly tls: UpstreamTls | null;

@@ -6,6 +6,7 @@
  */
 
 import type { CallersConfig } from './callers.ts';
+import type { OverloadManagerConfig } from './overload-config.ts';
 import type { RateLimitConfig, RateLimitSlot } from './rate-limit-config.ts';
 import type { RouteConfig, TcpRouteConfig, TlsRouteConfig } from './route-config.ts';
 import type { ListenerTls } from './secrets.ts';
@@ -36,6 +37,8 @@ export interface NodeSettings {
   readonly locality: Locality | null;
   /** How long in-flight requests may take to end when the process drains. */
   readonly drainTimeoutMs: number;
+  /** Null: nothing is watched. */
+  readonly overload: OverloadManagerConfig | null;
 }
 
 export interface TracingConfig {

@@ -1,6 +1,7 @@
 // Where every cell of the ledger lies in its one SharedArrayBuffer, in 32-bit words.
 //
-// Four regions: service blocks, endpoint blocks, one block per worker, and the buckets of rate limits. A gauge that every
+// Six regions: service blocks, endpoint blocks, one block per worker, the buckets of rate limits, a block of latencies
+// per service (adaptive concurrency), and one line of the node's (overload). A gauge that every
 // worker writes has a 64-byte line of its own (8.8 ns per operation against 33-42 ns when two hot
 // cells share a line). What one worker alone writes lies in that worker's block, so that no line is
 // shared between two writers by accident. Blocks are sized for the limits at start; pages that no
@@ -34,10 +35,13 @@ export interface LedgerBuffers extends LedgerShape {
 /** One bit per worker in a non-negative 32-bit word (waiting masks). */
 export const MAX_WORKERS = 31;
 
-/** The four circuit-breaker gauges of a service, named as in Envoy's CircuitBreakers.Thresholds. */
-export const GAUGE = { connections: 0, pending: 1, requests: 2, retries: 3 } as const;
+/**
+ * The four circuit-breaker gauges of a service, named as in Envoy's CircuitBreakers.Thresholds, and the requests that
+ * adaptive concurrency counts.
+ */
+export const GAUGE = { connections: 0, pending: 1, requests: 2, retries: 3, outstanding: 4 } as const;
 export type Gauge = (typeof GAUGE)[keyof typeof GAUGE];
-export const GAUGES = 4;
+export const GAUGES = 5;
 
 const LINE = 16;
 
@@ -51,6 +55,8 @@ export const WAITING = 4;
 export const GRANTED = 5;
 export const LAST_GRANTED = 6;
 export const LIMIT = 7;
+/** A further word of the outstanding line: the limit that was found, read with every count. */
+export const FOUND_LIMIT = 4;
 
 /** Sub-buckets of a sliding window; a power of two. */
 export const BUCKETS = 16;
@@ -103,8 +109,15 @@ export const ACKNOWLEDGED = 1;
 export const LIVE = 2;
 export const EJECTION_IN_PROGRESS = 3;
 
+/** Words of a service's adaptive block: its state (see adaptive.ts), then the latencies sampled. */
+export const LATENCIES = LINE;
+export const LATENCY_BUCKETS = 400;
+const ADAPTIVE_WORDS = LATENCIES + LATENCY_BUCKETS;
+
 const DOORBELL = LINE;
-const WORKER_HEAD = 2 * LINE;
+/** What a worker does about overload: see overload.ts. */
+const OVERLOAD = 2 * LINE;
+const WORKER_HEAD = 3 * LINE;
 const REQUEST_WORDS = 2 * BUCKETS;
 
 /** Words of a worker for the results of one endpoint, by kind (results.ts). */
@@ -135,6 +148,8 @@ export class Layout {
   readonly #limits: number;
   readonly #limitTables: number;
   readonly #results: number;
+  readonly #adaptive: number;
+  readonly #node: number;
 
   constructor(shape: LedgerShape) {
     this.workers = shape.workers;
@@ -152,7 +167,9 @@ export class Layout {
     this.maxLimits = shape.maxLimits ?? 0;
     this.maxLimitTables = shape.maxLimitTables ?? 0;
     this.#limitTables = this.#limits + LINE * (1 + this.maxLimits);
-    this.words = this.#limitTables + TABLE_GROUPS * GROUP_WORDS * this.maxLimitTables + LINE;
+    this.#adaptive = this.#limitTables + TABLE_GROUPS * GROUP_WORDS * this.maxLimitTables;
+    this.#node = this.#adaptive + ADAPTIVE_WORDS * shape.maxServices;
+    this.words = this.#node + 2 * LINE;
   }
 
   gauge(service: number, gauge: number): number {
@@ -235,8 +252,25 @@ export class Layout {
     memory.fill(0, this.limitGroup(table, 0), this.limitGroup(table, TABLE_GROUPS));
   }
 
+  adaptive(service: number): number {
+    return this.#adaptive + ADAPTIVE_WORDS * service;
+  }
+
+  overload(worker: number): number {
+    return this.worker(worker) + OVERLOAD;
+  }
+
+  /** The node's own line: see overload.ts. */
+  node(): number {
+    return this.#node;
+  }
+
   /** Zeroes everything shared that a service slot holds; only while no worker uses it. */
   clearService(memory: Memory, service: number): void {
+    // What was never sampled is left alone: writing zeroes would make the system give it memory.
+    const adaptive = this.adaptive(service);
+    if (memory[this.gauge(service, GAUGE.outstanding) + FOUND_LIMIT] !== 0)
+      memory.fill(0, adaptive, adaptive + ADAPTIVE_WORDS);
     memory.fill(0, SERVICE_WORDS * service, SERVICE_WORDS * (service + 1));
     for (let worker = 0; worker < this.workers; worker++) {
       const requests = this.requests(worker, service);

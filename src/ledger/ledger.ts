@@ -3,6 +3,7 @@
 // except for the microseconds of a recount (owned.ts), and that only after a worker has died in the
 // middle of an operation.
 import { type Clock, invariant, systemClock } from '../base/index.ts';
+import { type AdaptiveReading, giveBackTurn, readAdaptive } from './adaptive.ts';
 import { type RetryBudgetPolicy, type RetryBudgetReading, readBudget } from './budget.ts';
 import { CallerAdmin } from './caller-admin.ts';
 import { EndpointAdmin } from './endpoint-admin.ts';
@@ -29,6 +30,7 @@ import {
   WAITING,
 } from './layout.ts';
 import { DETECTOR_NAMES, type DetectorName } from './outlier-policy.ts';
+import { OverloadAdmin } from './overload.ts';
 import { countOf, giveBackOwned, isBusyCell, ownedCount, recountFrozen } from './owned.ts';
 import { RateLimitAdmin } from './rate-limit-admin.ts';
 import { SlotTable, type SlotUsage } from './slots.ts';
@@ -58,6 +60,7 @@ export class Ledger {
   readonly endpoints: EndpointAdmin;
   readonly rateLimits: RateLimitAdmin;
   readonly callers: CallerAdmin;
+  readonly overload: OverloadAdmin;
   readonly #memory: Memory;
   readonly #layout: Layout;
   readonly #services: SlotTable;
@@ -85,6 +88,7 @@ export class Ledger {
     });
     this.endpoints = new EndpointAdmin(this.#memory, layout, oldestVersion, clock, random);
     this.rateLimits = new RateLimitAdmin(this.#memory, layout, oldestVersion);
+    this.overload = new OverloadAdmin(this.#memory, layout);
   }
 
   /**
@@ -110,6 +114,11 @@ export class Ledger {
 
   readBudget(service: number, nowMs: number, policy: RetryBudgetPolicy): RetryBudgetReading {
     return readBudget(this.#memory, this.#layout, service, nowMs, policy);
+  }
+
+  /** What adaptive concurrency found for a service; null: it is off, or has not begun. */
+  readAdaptive(service: number): AdaptiveReading | null {
+    return readAdaptive(this.#memory, this.#layout, service);
   }
 
   readEjections(service: number): EjectionReading {
@@ -170,7 +179,9 @@ export class Ledger {
     for (let service = 0; service < this.#services.touched; service++) {
       for (let gauge = 0; gauge < GAUGES; gauge++) this.#giveBackGauge(worker, service, gauge);
       this.#wakeAfter(worker, service);
+      giveBackTurn(memory, this.#layout, service, worker);
     }
+    this.overload.giveBack(worker);
     this.#doubtful.push(...this.endpoints.giveBack(worker, nowMs, () => this.#live()));
     this.rateLimits.giveBack(worker);
     this.#doubtful.push(...this.callers.giveBack(worker, () => this.#live()));

@@ -5,6 +5,7 @@
 // and may be a coarse reading cached per event-loop turn, never a wrapped one. Moments are kept as 32-bit ms and
 // compared wrap-safe, within 24 days.
 import { type Clock, invariant, systemClock } from '../base/index.ts';
+import { AdaptiveTable } from './adaptive.ts';
 import { RetryBudgets } from './budget.ts';
 import { CallerTable } from './callers.ts';
 import { ConnectionSlots } from './connections.ts';
@@ -12,6 +13,7 @@ import { EndpointTable } from './endpoints.ts';
 import { ServiceGauges } from './gauges.ts';
 import { HedgeCredit } from './hedging.ts';
 import { ACKNOWLEDGED, HEARTBEAT, Layout, type LedgerBuffers, type Memory } from './layout.ts';
+import { OverloadLine } from './overload.ts';
 import { RateLimitBuckets } from './rate-limits.ts';
 
 export class WorkerLedger {
@@ -23,6 +25,8 @@ export class WorkerLedger {
   readonly endpoints: EndpointTable;
   readonly rateLimits: RateLimitBuckets;
   readonly callers: CallerTable;
+  readonly adaptive: AdaptiveTable;
+  readonly overload: OverloadLine;
   readonly #memory: Memory;
   readonly #head: number;
   readonly #clock: Clock;
@@ -39,6 +43,8 @@ export class WorkerLedger {
     this.endpoints = new EndpointTable(memory, layout, worker, random);
     this.rateLimits = new RateLimitBuckets(memory, layout, worker);
     this.callers = new CallerTable(buffers.callers, worker);
+    this.adaptive = new AdaptiveTable(memory, layout, worker);
+    this.overload = new OverloadLine(memory, layout, worker);
     this.#memory = memory;
     this.#head = layout.worker(worker);
     this.#clock = clock;

@@ -5,6 +5,7 @@ import { renderConfig } from '../config/index.ts';
 import { tracesAsText } from '../controlplane/export/index.ts';
 import type { ConfigIntake } from './intake.ts';
 import type { Logger } from './logger.ts';
+import type { OverloadKeeper } from './overload.ts';
 import { profileThisThread } from './profile.ts';
 import type { Publisher } from './publisher.ts';
 import type { TelemetryHub } from './telemetry.ts';
@@ -20,6 +21,7 @@ export interface AdminParts {
   readonly pool: WorkerPool;
   readonly telemetry: TelemetryHub;
   readonly views: ViewSources;
+  readonly overload: Pick<OverloadKeeper, 'view'>;
   readiness(): Readiness;
   restartWorker(index: number): Promise<void>;
   drain(): void;
@@ -44,6 +46,7 @@ export function createAdminApi(parts: AdminParts): AdminApi {
       return { traces, text: () => tracesAsText(traces) };
     },
     decisions: (query) => telemetry.decisions.find(query),
+    overload: () => parts.overload.view(),
     workers: () => pool.slots.map((slot) => workerView(slot, parts)),
     restartWorker: (index) =>
       parts.restartWorker(index).catch((error: Error) => {

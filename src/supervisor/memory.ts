@@ -4,13 +4,14 @@
  * 37 MiB to 20 at 100 services, from 150 to 46 at 5,000. It holds up this thread, on which no request waits, for
  * 20 to 100 ms, so it waits for a quiet moment.
  */
-import { collectGarbage } from '../base/index.ts';
+import { collectGarbage, LIMITS } from '../base/index.ts';
 
 /** Reloads often come in rows. */
 const QUIET_MS = 1_000;
 
 export class MemoryKeeper {
   private readonly collect: () => void;
+  private shortMs = Number.NEGATIVE_INFINITY;
   private timer: NodeJS.Timeout | null = null;
 
   constructor(collect: () => void = collectGarbage) {
@@ -22,6 +23,13 @@ export class MemoryKeeper {
     this.stop();
     this.timer = setTimeout(() => this.collect(), QUIET_MS);
     this.timer.unref();
+  }
+
+  /** Memory is short: collects, at most every `LIMITS.overloadCollectMs`. It may be called as often as one likes. */
+  short(nowMs: number): void {
+    if (nowMs - this.shortMs < LIMITS.overloadCollectMs) return;
+    this.shortMs = nowMs;
+    this.collect();
   }
 
   stop(): void {

@@ -53,6 +53,7 @@ export function serviceReadings(
         checks === null
           ? null
           : { ...checks, healthy: endpoints.filter(({ passesHealthCheck }) => passesHealthCheck).length },
+      adaptive: adaptiveReading(service, ledger),
     };
   });
 }
@@ -93,8 +94,19 @@ function clusterView(service: ServiceConfig, sources: ViewSources): ClusterView 
             external: rates?.statistics.external ?? null,
             localOrigin: rates?.statistics.localOrigin ?? null,
           },
+    adaptiveConcurrency: adaptiveView(service, sources.ledger),
     endpoints: service.endpoints.map((endpoint) => endpointView(endpoint, service, sources)),
   };
+}
+
+function adaptiveReading(
+  { slot, adaptiveConcurrency }: ServiceConfig,
+  ledger: Ledger,
+): ServiceReading['adaptive'] {
+  const reading = adaptiveConcurrency === null ? null : ledger.readAdaptive(slot);
+  if (reading === null) return null;
+  const { active, overflow } = ledger.readGauge(slot, GAUGE.outstanding);
+  return { ...reading, outstanding: active, blocked: overflow };
 }
 
 function gaugesOf(
@@ -111,6 +123,14 @@ function gaugesOf(
     requests: read(GAUGE.requests, circuitBreaker.maxRequests),
     retries: read(GAUGE.retries, retryBudget === null ? circuitBreaker.maxRetries : null),
   };
+}
+
+function adaptiveView(service: ServiceConfig, ledger: Ledger): ClusterView['adaptiveConcurrency'] {
+  const reading = adaptiveReading(service, ledger);
+  if (reading === null) return null;
+  const { limit, outstanding, blocked, minRttUs, sampleRttUs, measuringMinRtt } = reading;
+  const minRttMs = minRttUs / 1_000;
+  return { limit, outstanding, blocked, measuringMinRtt, minRttMs, sampleRttMs: sampleRttUs / 1_000 };
 }
 
 function gaugeView({ active, limit, highWater, opened, overflow }: LimitedGauge): GaugeView {

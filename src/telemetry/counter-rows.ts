@@ -200,6 +200,21 @@ export const LISTENER_ROWS = [
     'Connections that ended by the fault of their caller.',
   ],
   [
+    'downstreamCxOverloadReject',
+    'envoy_listener_downstream_cx_overload_reject',
+    'Connections closed at once because the node was overloaded.',
+  ],
+  [
+    'downstreamCxStopsAccepting',
+    'outboard_listener_stops_accepting_total',
+    'Times that a worker stopped to listen, or reset those that waited to be accepted.',
+  ],
+  [
+    'downstreamCxNoDescriptor',
+    'outboard_listener_downstream_cx_no_descriptor_total',
+    'Connections closed at once, or not accepted, because descriptors were used up.',
+  ],
+  [
     'downstreamHeaderTimeout',
     'envoy_listener_downstream_pre_cx_timeout',
     'Connections that did not complete detection or handshake in time.',

@@ -107,6 +107,7 @@ function plainApi(calls: string[]): AdminApi {
         },
         retryBudgetExhausted: 4,
         successRates: { external: { average: 90, threshold: 52 }, localOrigin: null },
+        adaptiveConcurrency: null,
         endpoints: [
           {
             address: '127.0.0.1:9001',
@@ -139,6 +140,7 @@ function plainApi(calls: string[]): AdminApi {
       return { traces, text: () => 'abc\n  web' };
     },
     decisions: ({ requestId, limit }) => [{ requestId, limit }],
+    overload: () => ({ enabled: false, resources: [], workers: [] }),
     workers: () => [
       { index: 0, ...worker },
       { index: 1, ...worker },

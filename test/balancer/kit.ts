@@ -16,6 +16,7 @@ export function service(
     name: 's',
     slot: 0,
     protocol: 'auto',
+    adaptiveConcurrency: null,
     dns: null,
     endpoints: weights.map((weight, index) => ({
       address: '127.0.0.1',

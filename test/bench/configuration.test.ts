@@ -21,6 +21,7 @@ const VARIANTS: Readonly<Record<string, Partial<ProxySpec>>> = {
   'HTTP/2 to the endpoints': { services: serviceList(100, [9_000, 9_001], 2, 'http2') },
   'gRPC to the endpoints': { services: serviceList(100, [9_000, 9_001], 2, 'grpc'), retry: GRPC_RETRY },
   'routes that change': { changing: true },
+  overload: { protection: { memoryBytes: 400_000_000, adaptiveConcurrency: true } },
   faults: { retry: { on: ['connect-failure', 'reset', 'gateway-error'], perTryTimeoutMs: 250 } },
 };
 const envoy = peer('envoy');

@@ -24,6 +24,7 @@ export function withSpec<T>(use: (spec: ProxySpec) => T, changes: Partial<ProxyS
       hedging: null,
       mirrorToNobody: false,
       changing: false,
+      protection: null,
       collectorPort: 4_318,
       ...changes,
     });

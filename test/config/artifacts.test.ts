@@ -40,7 +40,7 @@ test('every mapping of the schema has its table', () => {
   const sections = new Set([...document.matchAll(/<!-- fields: (\S+) -->/g)].map((found) => found[1]));
   // Those that look like another one, and share its table.
   const shared =
-    /responseHeaderModifier|requestHeaderModifier\.|requestRedirect\.path|backendRefs\[\]\.filters|Routes\[\]\.parentRefs|tcpRoutes\[\]\.backendRefs|(listeners|services)\[\]\.rateLimits|(remoteAddress|Cluster)$/;
+    /responseHeaderModifier|requestHeaderModifier\.|requestRedirect\.path|backendRefs\[\]\.filters|Routes\[\]\.parentRefs|tcpRoutes\[\]\.backendRefs|(listeners|services)\[\]\.rateLimits|(remoteAddress|Cluster)$|overloadManager\.actions\.(?!stopAcceptingRequests)/;
   const visit = (node: Node, path: string): void => {
     if (node.properties !== undefined && !shared.test(path)) {
       assert.ok(sections.has(path === '' ? '.' : path), `no table for ${path}`);

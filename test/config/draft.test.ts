@@ -76,6 +76,7 @@ test('fills in every default', () => {
       workers: 4,
       locality: null,
       drainTimeoutMs: 5000,
+      overload: null,
     },
     listeners: [
       {
@@ -109,6 +110,7 @@ test('fills in every default', () => {
         rules: [
           {
             name: 'r/0',
+            priority: 'default',
             matches: [
               {
                 path: { type: 'PathPrefix', value: '/' },
@@ -164,6 +166,7 @@ test('fills in every default', () => {
         http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 5_000 },
         circuitBreaker: { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 },
         retryBudget: { percent: 20, intervalMs: 10_000, minCount: 10, minIntervalMs: 1000 },
+        adaptiveConcurrency: null,
         outlierDetection: null,
         healthCheck: null,
         tls: null,
@@ -202,6 +205,7 @@ test('reads every section, and names secrets by the file of the certificate', ()
     workers: 2,
     locality: null,
     drainTimeoutMs: 60_000,
+    overload: null,
   });
   assert.deepEqual(listeners[0]?.tls, {
     certificates: ['file:/etc/outboard/web.pem', 'file:/abs/b.pem'],

@@ -238,6 +238,16 @@ test("the ledger's breakers, budget and health", async () => {
         passiveFailure: 1,
         healthy: 2,
       },
+      adaptive: {
+        limit: 25,
+        measuringMinRtt: true,
+        minRttUs: 1_500,
+        sampleRttUs: 3_000,
+        gradient: 625,
+        headroom: 5,
+        outstanding: 12,
+        blocked: 7,
+      },
     },
   ]);
   const { samples } = await scrape();
@@ -264,6 +274,11 @@ test("the ledger's breakers, budget and health", async () => {
   assert.equal(at('envoy_cluster_health_check_passive_failure'), 1);
   assert.equal(at('envoy_cluster_health_check_healthy'), 2);
   assert.equal(at('outboard_retry_budget_exhausted_total'), 6);
+  const gradient = 'envoy_http_adaptive_concurrency_gradient_controller_';
+  assert.equal(at(`${gradient}concurrency_limit`), 25);
+  assert.equal(at(`${gradient}rq_blocked`), 7);
+  assert.equal(at(`${gradient}min_rtt_calculation_active`), 1);
+  assert.equal(at(`${gradient}min_rtt_msecs`), 1.5);
   assert.equal(
     samples.get('outboard_circuit_breaker_high_water{breaker="requests",envoy_cluster_name="cart"}'),
     10,

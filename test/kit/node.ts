@@ -36,15 +36,18 @@ export async function withNode<T>(
   yaml: string,
   use: (node: RunningNode) => Promise<T>,
   files: Readonly<Record<string, string>> = {},
+  /** Descriptors that it may have; null: as many as the test. */
+  descriptors: number | null = null,
 ): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'outboard-test-'));
   const adminPort = await freePort();
   const configFile = join(directory, 'outboard.yaml');
   for (const [name, content] of Object.entries(files)) writeFileSync(join(directory, name), content);
   writeFileSync(configFile, `${yaml}\nadmin: { address: 127.0.0.1:${adminPort} }\n`);
-  const child = spawn(process.execPath, [MAIN, 'run', '--config', configFile], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const command = [process.execPath, MAIN, 'run', '--config', configFile];
+  const limited = descriptors === null ? [] : ['sh', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'sh'];
+  const [program = '', ...args] = [...limited, ...command];
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let listeners: (() => void)[] = [];
   const onOutput = (chunk: Buffer): void => {

@@ -53,6 +53,7 @@ export function rule(sketch: RuleSketch): RuleConfig {
     matches: (sketch.matches ?? [{}]).map(match),
     filters: sketch.filters ?? [],
     backends: sketch.backends ?? [{ service: 'backend', subset: null, weight: 1, filters: [] }],
+    priority: 'default',
     timeouts: { requestMs: 15_000, backendRequestMs: 0, grpcRequestMs: 0 },
     hedging: null,
     fault: null,
@@ -173,4 +174,5 @@ const NODE: NodeSettings = {
   workers: 1,
   locality: null,
   drainTimeoutMs: 5_000,
+  overload: null,
 };

@@ -47,6 +47,8 @@ function clusterText(cluster: ClusterView): string {
       lines.push(`${cluster.name}::outlier::${name}_ejection_threshold::${orNone(rates?.threshold)}`);
     }
   }
+  for (const [key, value] of Object.entries(cluster.adaptiveConcurrency ?? {}))
+    lines.push(`${name}::adaptive_concurrency::${key}::${value}`);
   for (const endpoint of cluster.endpoints) {
     for (const line of endpointLines(endpoint)) lines.push(`${name}::${endpoint.address}::${line}`);
   }

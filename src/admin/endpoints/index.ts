@@ -10,6 +10,7 @@ import { home } from './home.ts';
 import { live } from './live.ts';
 import { logLevel } from './log-level.ts';
 import { metrics } from './metrics.ts';
+import { overload } from './overload.ts';
 import { rateLimits } from './rate-limits.ts';
 import { ready } from './ready.ts';
 import { traces } from './traces.ts';
@@ -25,6 +26,7 @@ const LISTED: readonly Endpoint[] = [
   callers,
   traces,
   decisions,
+  overload,
   workers,
   restartWorker,
   drain,

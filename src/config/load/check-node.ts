@@ -4,6 +4,7 @@ import type { HostPort } from './addresses.ts';
 import { checkCountsRequests, checkRateLimits } from './check-rate-limit.ts';
 import { type CheckContext, checkFile } from './context.ts';
 import type { ListenerFields } from './node-schema.ts';
+import { checkOverloadManager } from './overload-manager.ts';
 import { checkProxyProtocol } from './proxy-protocol.ts';
 import type { ConfigFields } from './schema.ts';
 import type { Path } from './source-text.ts';
@@ -32,6 +33,7 @@ export function checkNode(config: ConfigFields, context: CheckContext): void {
     checkCountsRequests(listener.rateLimits, listener.protocol, limits, context);
   });
   checkAddresses(config, context);
+  checkOverloadManager(config.overloadManager, context);
   checkKeys(config, context);
   const { host } = config.admin.address;
   if (!host.startsWith('127.') && host !== '::1')

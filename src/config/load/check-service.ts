@@ -1,6 +1,7 @@
 /** Checks of meaning for services: fields that contradict each other, and limits that can't work. */
 import { isIP } from 'node:net';
 import { LIMITS } from '../../base/index.ts';
+import { checkAdaptiveConcurrency } from './adaptive-concurrency.ts';
 import { checkBalancer } from './check-balancer.ts';
 import { checkHealth, checkOutlier, HTTP2_PROTOCOLS, speaksHttp2 } from './check-health.ts';
 import { checkCountsRequests, checkRateLimits } from './check-rate-limit.ts';
@@ -36,6 +37,12 @@ export function checkService(service: ServiceFields, path: Path, context: CheckC
   checkSubsets(service, path, context);
   checkHttp2(service, path, context);
   checkRetries(service, path, context);
+  checkAdaptiveConcurrency(
+    service.adaptiveConcurrency,
+    service.protocol,
+    [...path, 'adaptiveConcurrency'],
+    context,
+  );
   checkOutlier(service, path, context);
   checkHealth(service, path, context);
   checkTls(service, path, context);

@@ -178,6 +178,9 @@ const rule = z.strictObject({
     .optional()
     .describe('What logs and decision records call the rule. Default: ROUTE/INDEX.'),
   matches: z.array(match).prefault([{}]).describe('Alternatives. Default: every request.'),
+  priority: choice(['low', 'default', 'high'], { DEFAULT: 'write default', HIGH: 'write high' })
+    .prefault('default')
+    .describe('An overloaded node refuses low first, then default, and high never; see overloadManager.'),
   filters: filtersSchema().describe('Applied in order.'),
   backendRefs: z.array(backendRef).prefault([]).describe('Where requests go, by weight.'),
   timeouts: z

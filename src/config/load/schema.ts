@@ -14,6 +14,7 @@ import {
   tracingSchema,
   workersSchema,
 } from './node-schema.ts';
+import { overloadManagerSchema } from './overload-manager.ts';
 import { routeSchema } from './route-schema.ts';
 import { serviceSchema } from './service-schema.ts';
 
@@ -35,6 +36,9 @@ export const configSchema = z.strictObject({
   accessLog: accessLogSchema.optional().describe('One JSON line per request. Absent: none.'),
   admin: adminSchema.prefault({}).describe('The management server.'),
   locality: nodeLocalitySchema(),
+  overloadManager: overloadManagerSchema
+    .optional()
+    .describe('What is done when the node is near its limits. Absent: nothing is watched.'),
   workers: workersSchema(),
   drainTimeout: drainSchema(),
 });

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { formatDuration, LIMITS } from '../../base/index.ts';
+import { adaptiveConcurrencySchema } from './adaptive-concurrency.ts';
 import { dnsAddress, endpointAddress } from './addresses.ts';
 import { loadBalancerSchema } from './balancer-schema.ts';
 import { healthCheck, outlierDetection } from './health-schema.ts';
@@ -137,6 +138,9 @@ export const serviceSchema = z.strictObject({
     .union([choice(['off']), retryBudget])
     .prefault({})
     .describe('Bounds retries in proportion to requests; `off`: circuitBreaker.maxRetries bounds them.'),
+  adaptiveConcurrency: adaptiveConcurrencySchema
+    .optional()
+    .describe('Limits requests in flight by the latency they have; one more gets 503. Absent: off.'),
   outlierDetection: outlierDetection
     .optional()
     .describe('Takes out endpoints that keep failing. Absent: off.'),

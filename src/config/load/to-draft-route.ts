@@ -28,6 +28,7 @@ export function routeDraft(route: RouteFields): RouteConfig {
     rules: route.rules.map((rule, i) => ({
       name: rule.name ?? `${route.name}/${i}`,
       matches: (rule.matches.length === 0 ? [ANY] : rule.matches).map(matchDraft),
+      priority: rule.priority,
       filters: rule.filters.map(filterDraft),
       backends: rule.backendRefs.map((backend) => ({
         service: backend.name,

@@ -5,8 +5,10 @@
 import type { ConfigDraft, SecretFiles, ServiceDraft } from '../draft.ts';
 import type { ListenerTls, UpstreamTls } from '../secrets.ts';
 import type { ListenerConfig, ListenerProtocol, NodeSettings } from '../snapshot.ts';
+import { adaptiveConcurrencyDraft } from './adaptive-concurrency.ts';
 import { callersConfig } from './callers.ts';
 import type { ListenerFields } from './node-schema.ts';
+import { overloadManagerDraft } from './overload-manager.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
 import { balancingDraft, endpointDraft } from './to-draft-balancer.ts';
@@ -86,6 +88,7 @@ export function nodeSettings(
     workers: config.workers ?? processors,
     locality: config.locality ?? null,
     drainTimeoutMs: config.drainTimeout,
+    overload: overloadManagerDraft(config.overloadManager),
   };
 }
 
@@ -170,6 +173,7 @@ export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceD
             minCount: budget.minRetryRate.count,
             minIntervalMs: budget.minRetryRate.interval,
           },
+    adaptiveConcurrency: adaptiveConcurrencyDraft(service.adaptiveConcurrency),
     outlierDetection: outlier === undefined ? null : outlierDraft(outlier),
     healthCheck: check === undefined ? null : healthCheckDraft(check),
     tls: service.tls === undefined ? null : upstreamTls(service.tls, dns?.host ?? null, secrets),

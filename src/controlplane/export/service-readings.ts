@@ -3,7 +3,7 @@
  * gauge is open (envoy#36771): a breaker that was full for a moment is shut again by the time it is
  * scraped. Therefore a high-water mark and a count of openings stand beside each gauge.
  */
-import type { DetectionReading, GaugeReading } from '../../ledger/index.ts';
+import type { AdaptiveReading, DetectionReading, GaugeReading } from '../../ledger/index.ts';
 import { HEALTH_FAMILIES } from './health-families.ts';
 
 /** A circuit-breaker gauge and its limit; null: not limited. */
@@ -32,6 +32,8 @@ export interface ServiceReading {
   readonly detections: readonly DetectionReading[];
   /** Null: the service has no active checks. */
   readonly healthChecks: HealthCheckReading | null;
+  /** What adaptive concurrency found; null: it is off. */
+  readonly adaptive: AdaptiveServiceReading | null;
 }
 
 export interface HealthCheckReading {
@@ -42,6 +44,12 @@ export interface HealthCheckReading {
   readonly passiveFailure: number;
   /** Endpoints that pass. */
   readonly healthy: number;
+}
+
+export interface AdaptiveServiceReading extends AdaptiveReading {
+  /** Requests under its limit, and requests that it refused. */
+  readonly outstanding: number;
+  readonly blocked: number;
 }
 
 export interface ReadingFamily {
@@ -151,7 +159,42 @@ export const READING_FAMILIES: readonly ReadingFamily[] = [
     type: 'counter',
     samples: (service) => [{ value: service.retryBudgetExhausted }],
   },
+  ofAdaptive('rq_blocked', 'counter', 'Requests refused by adaptive concurrency.', ({ blocked }) => blocked),
+  ofAdaptive('concurrency_limit', 'gauge', 'Requests that may be in flight.', ({ limit }) => limit),
+  ofAdaptive(
+    'rq_outstanding',
+    'gauge',
+    'Requests in flight under that limit.',
+    ({ outstanding }) => outstanding,
+  ),
+  ofAdaptive('gradient', 'gauge', 'Last gradient, times 1,000.', ({ gradient }) => gradient),
+  ofAdaptive('burst_queue_size', 'gauge', 'Headroom in the last limit.', ({ headroom }) => headroom),
+  ofAdaptive('min_rtt_calculation_active', 'gauge', '1 while minRTT is measured.', ({ measuringMinRtt }) =>
+    measuringMinRtt ? 1 : 0,
+  ),
+  ofAdaptive(
+    'min_rtt_msecs',
+    'gauge',
+    'Latency of the service when it is not busy.',
+    (one) => one.minRttUs / 1_000,
+  ),
+  ofAdaptive('sample_rtt_msecs', 'gauge', 'Latency of the last window.', (one) => one.sampleRttUs / 1_000),
 ];
+
+/** Envoy's names; there they belong to a filter of a listener, here to a service. */
+function ofAdaptive(
+  name: string,
+  type: ReadingFamily['type'],
+  help: string,
+  read: (adaptive: AdaptiveServiceReading) => number,
+): ReadingFamily {
+  return {
+    name: `envoy_http_adaptive_concurrency_gradient_controller_${name}`,
+    help,
+    type,
+    samples: ({ adaptive }) => (adaptive === null ? [] : [{ value: read(adaptive) }]),
+  };
+}
 
 function plain(
   name: string,

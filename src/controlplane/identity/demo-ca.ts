@@ -9,6 +9,8 @@ const DAY_MS = 86_400_000;
 /** Clocks of the machines that meet a fresh certificate differ by this much at most. */
 const BACKDATE_MS = 3_600_000;
 
+type KeyType = 'ec' | 'rsa' | 'rsa-4096';
+
 export interface CertificateAuthority {
   readonly commonName: string;
   readonly certPem: string;
@@ -38,7 +40,7 @@ export interface LeafOptions {
   /** Default: 30 days from now. */
   readonly notAfter?: Date;
   /** Default `ec` (P-256); `rsa` is 2048 bits. */
-  readonly keyType?: 'ec' | 'rsa';
+  readonly keyType?: KeyType;
 }
 
 export interface IssuedCertificate {
@@ -105,8 +107,8 @@ function newSerial(): string {
   return bytes.toString('hex');
 }
 
-function keyPair(type: 'ec' | 'rsa'): { publicKey: KeyObject; privateKey: KeyObject } {
+function keyPair(type: KeyType): { publicKey: KeyObject; privateKey: KeyObject } {
   return type === 'ec'
     ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    : generateKeyPairSync('rsa', { modulusLength: 2048 });
+    : generateKeyPairSync('rsa', { modulusLength: type === 'rsa' ? 2048 : 4096 });
 }

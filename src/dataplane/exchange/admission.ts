@@ -2,8 +2,11 @@
 import { type Failure, failure } from '../../base/index.ts';
 import { COUNTER, type RequestRecord } from '../../telemetry/index.ts';
 import { BREAKER_LIMITS, type BreakerGauge } from '../policy/index.ts';
+import type { CompiledRule } from '../router/index.ts';
 import type { PickedEndpoint, UpstreamService } from '../upstream/index.ts';
 import type { Affinity } from './affinity.ts';
+import type { RulePolicy } from './context.ts';
+import type { GatedRequest } from './gates.ts';
 
 export type Admission =
   | { readonly picked: PickedEndpoint; readonly failure: null }
@@ -43,6 +46,21 @@ export function noteLimit(record: RequestRecord, name: string, value: number, ob
   record.limitValue = value;
   record.observedValue = observed;
 }
+
+/**
+ * Whether the request is refused because the node is overloaded; then the record says which resource is short (in percent of its
+ * maximum), and the answer that it is this proxy.
+ */
+export function shed(rule: CompiledRule<RulePolicy>, request: ShedRequest): boolean {
+  const { overload, random } = request.context;
+  if (overload?.refuses(rule.attached.priority, random) !== true) return false;
+  const { cause, causePressure } = overload;
+  noteLimit(request.record, `overloadManager.${cause}`, 100, Math.round(causePressure * 100));
+  request.addAnswerField('x-envoy-local-overloaded', 'true');
+  return true;
+}
+
+type ShedRequest = Pick<GatedRequest, 'context' | 'record' | 'addAnswerField'>;
 
 function refused(why: Failure): Admission {
   return { picked: null, failure: why };

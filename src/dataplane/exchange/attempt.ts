@@ -235,7 +235,8 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
   }
 
   onConnectFailed(why: Failure): void {
-    this.fail(why, 'localOrigin');
+    // What this proxy lacks is no fault of the endpoint.
+    this.fail(why, why.origin === 'proxy' ? 'abandoned' : 'localOrigin');
   }
 
   onDisplaced(why: Failure): void {

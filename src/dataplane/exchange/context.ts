@@ -3,7 +3,13 @@
  * exchange takes what it needs of them when it starts.
  */
 import type { Clock, TimerWheel } from '../../base/index.ts';
-import type { FaultConfig, HedgingConfig, MirrorConfig, RuleConfig } from '../../config/index.ts';
+import type {
+  FaultConfig,
+  HedgingConfig,
+  MirrorConfig,
+  RequestPriority,
+  RuleConfig,
+} from '../../config/index.ts';
 import type { Recorder } from '../../telemetry/index.ts';
 import {
   type CallerFields,
@@ -17,6 +23,7 @@ import {
   compileRetry,
   compileTimeouts,
   type GlobalRateLimit,
+  type Overload,
   type RetryPolicy,
   type RuleTimeouts,
 } from '../policy/index.ts';
@@ -29,6 +36,7 @@ export interface RulePolicy {
   readonly retry: RetryPolicy;
   readonly timeouts: RuleTimeouts;
   readonly hedging: HedgingConfig | null;
+  readonly priority: RequestPriority;
   readonly fault: FaultConfig | null;
   readonly globalRateLimit: GlobalRateLimit | null;
   readonly mirrors: readonly MirrorConfig[];
@@ -41,6 +49,7 @@ export function compileRulePolicy(rule: RuleConfig): RulePolicy {
     retry: compileRetry(rule.retry),
     timeouts: compileTimeouts(rule.timeouts),
     hedging: rule.hedging,
+    priority: rule.priority,
     fault: rule.fault,
     globalRateLimit: compileGlobalRateLimit(rule.globalRateLimit),
     mirrors: rule.filters.filter((filter) => filter.type === 'RequestMirror'),
@@ -69,6 +78,8 @@ export interface ExchangeContext {
   connectionRoutes: ConnectionRoutes;
   services: ReadonlyMap<string, UpstreamService>;
   readonly rateLimits: RateLimits;
+  /** What this worker does about overload; null: nothing is watched. */
+  overload: Overload | null;
   /** Exchanges under way: what a drain waits for. */
   active: number;
 }

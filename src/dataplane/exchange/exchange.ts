@@ -21,7 +21,7 @@ import type { RequestRecord } from '../../telemetry/index.ts';
 import { asGrpcReply, type CallerFields, countedMs, grpcTimeouts, type Timeouts } from '../policy/index.ts';
 import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
-import { noteBreaker, noteLimit } from './admission.ts';
+import { noteBreaker, noteLimit, shed } from './admission.ts';
 import { type Affinity, affinityOf } from './affinity.ts';
 import { AnswerFields } from './answer-fields.ts';
 import { AnswerPacer, type PacerOwner } from './answer-pacer.ts';
@@ -111,8 +111,8 @@ export class Exchange
       this.answer(cors.reply);
       return;
     }
-    if (choice.kind === 'failed') {
-      this.fail(choice.failure);
+    if (choice.kind === 'failed' || shed(choice.rule, this)) {
+      this.fail(choice.kind === 'failed' ? choice.failure : failure('overload'));
       return;
     }
     if (this.bodyTooLarge(head.contentLength)) return;

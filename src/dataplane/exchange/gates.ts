@@ -9,6 +9,7 @@ import type { RequestHead } from '../../message/index.ts';
 import type { RequestRecord } from '../../telemetry/index.ts';
 import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
+import { adaptiveGate } from './adaptive-gate.ts';
 import type { ExchangeContext, RulePolicy } from './context.ts';
 import { faultGate } from './fault-injection.ts';
 import { globalRateLimitGate } from './global-rate-limit-gate.ts';
@@ -60,6 +61,7 @@ const GATES: readonly ((request: GatedRequest) => Gate | null)[] = [
   rateLimitGate,
   globalRateLimitGate,
   faultGate,
+  adaptiveGate,
 ];
 
 /** Null: there is none, as for most requests. */

@@ -11,7 +11,7 @@ import {
   type RequestHead,
 } from '../../message/index.ts';
 import { wrapGrpcWeb } from '../codec/grpc-web/index.ts';
-import type { CallerExcess } from '../policy/index.ts';
+import type { CallerExcess, Overload } from '../policy/index.ts';
 import type { Carried } from '../router/index.ts';
 import { noteLimit } from './admission.ts';
 import { beginRecord, beginUnreadable } from './begin-record.ts';
@@ -55,6 +55,11 @@ export class Conductor {
     web?.attach(exchange);
     exchange.begin();
     return web ?? exchange;
+  }
+
+  /** What this worker does about overload; null: nothing is watched. */
+  get overload(): Overload | null {
+    return this.context.overload;
   }
 
   /** What besides requests this listener's routes have a use for. */

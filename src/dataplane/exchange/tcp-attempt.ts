@@ -119,7 +119,8 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
   }
 
   onConnectFailed(why: Failure): void {
-    this.fail(why, 'localOrigin');
+    // What this proxy lacks is no fault of the endpoint.
+    this.fail(why, why.origin === 'proxy' ? 'abandoned' : 'localOrigin');
   }
 
   onDisplaced(why: Failure): void {

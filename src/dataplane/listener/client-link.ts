@@ -3,6 +3,7 @@
  * when it has become clear what the client speaks.
  */
 import type { Socket } from 'node:net';
+import type { Timer } from '../../base/index.ts';
 import type { ConnectionFacts } from '../../message/index.ts';
 import { type BufferAccount, readInto, SocketOut } from '../transport/index.ts';
 import type { ReadTurns } from './read-turns.ts';
@@ -12,6 +13,8 @@ export interface ClientUser {
   readonly takesTurns: boolean;
   /** Requests under way, and connections whose bytes are passed on. */
   readonly active: number;
+  /** Of its idle timeout; null: something is under way. */
+  readonly idleTimer: Timer | null;
   /** `bytes[0, length)` are valid only during the call. */
   onBytes(bytes: Buffer, length: number): void;
   /** More may be written. */

@@ -12,6 +12,12 @@ export interface ListenerContext {
   readonly clock: Clock;
   readonly counters: CounterBlock;
   readonly draining: boolean;
+  /** Connections may go on after their answer: neither drains the listener, nor is the node overloaded. */
+  readonly keepsAlive: boolean;
+  /** The node is overloaded: connections are ended as soon as their protocol allows. */
+  readonly sparing: boolean;
+  /** As configured, or less under overload; 0: off. */
+  readonly idleTimeoutMs: number;
   onClosed(link: ClientLink): void;
   /** The connection ends by its caller's fault, which counts against the caller. Returns `why`. */
   offence(link: ClientLink, why: Failure): Failure;

@@ -40,7 +40,7 @@ export class Detection implements ClientUser, TimerOwner {
     this.carried = { tls: this.tlsOnly || (tls && link.facts.tls === null), tcp };
     this.first = new FirstBytes(this.carried, !this.tlsOnly);
     this.arm(
-      tcp ? config.detectTimeoutMs : this.tlsOnly ? LIMITS.tlsHandshakeTimeoutMs : config.idleTimeoutMs,
+      tcp ? config.detectTimeoutMs : this.tlsOnly ? LIMITS.tlsHandshakeTimeoutMs : context.idleTimeoutMs,
     );
   }
 
@@ -53,6 +53,10 @@ export class Detection implements ClientUser, TimerOwner {
       this.keep(bytes, length);
       if (!begun && !this.draining) this.arm(this.waitForRest());
     }
+  }
+
+  get idleTimer(): Timer | null {
+    return this.first.begun ? null : this.timer;
   }
 
   onDrain(): void {}

@@ -75,7 +75,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     });
     this.timer = new Timer(this, 0);
     context.counters.add(LISTENER_COUNTER.downstreamCxHttp1Total, 1);
-    this.rearm(this.context.config.idleTimeoutMs);
+    this.rearm(this.context.idleTimeoutMs);
   }
 
   /** Closes the connection if it is idle, else after the answer under way. A new one may still ask its question. */
@@ -101,6 +101,10 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
 
   get active(): number {
     return this.handler === null ? 0 : 1;
+  }
+
+  get idleTimer(): Timer | null {
+    return this.phase === 'idle' ? this.timer : null;
   }
 
   // What the codec finds.
@@ -171,11 +175,8 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
       return;
     }
     this.handler = null;
-    if (!this.writer.intact) {
-      this.socket.destroy();
-      return;
-    }
-    if (!this.parsing) this.afterAnswer();
+    if (!this.writer.intact) this.socket.destroy();
+    else if (!this.parsing) this.afterAnswer();
   }
 
   abort(_failure: Failure): void {
@@ -270,7 +271,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     }
     if (!this.beginNext()) {
       // The client reads too slowly to be given another answer; see onDrain.
-      this.rearm(this.context.config.idleTimeoutMs);
+      this.rearm(this.context.idleTimeoutMs);
       return;
     }
     const parked = this.parked;
@@ -289,7 +290,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     this.answerEnded = false;
     this.unwantedBytes = 0;
     this.phase = 'idle';
-    this.rearm(this.context.config.idleTimeoutMs);
+    this.rearm(this.context.idleTimeoutMs);
     return true;
   }
 
@@ -314,8 +315,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     this.parser.close();
     this.writer.flush();
     this.context.wheel.cancel(this.timer);
-    const { idleTimeoutMs } = this.context.config;
-    this.closing = new LingeringClose(this.link, this.context.wheel, idleTimeoutMs);
+    this.closing = new LingeringClose(this.link, this.context);
   }
 
   private openTunnel(): void {
@@ -352,7 +352,7 @@ export class Http1Connection implements ClientUser, RequestSink, DownstreamStrea
     return (
       !this.lastAnswer &&
       !bodyInDoubt &&
-      !this.context.draining &&
+      this.context.keepsAlive &&
       this.head !== null &&
       this.parser.keepAlive &&
       this.requests < LIMITS.requestsPerConnection

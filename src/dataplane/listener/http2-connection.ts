@@ -30,7 +30,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   readonly context: ListenerContext;
   readonly session: Http2Session;
   /** No stream for so long. */
-  private readonly idleTimer = new Timer(this, IDLE);
+  private readonly idleTimeout = new Timer(this, IDLE);
   /** The client owes the rest of a header block, or an answer to our SETTINGS. */
   private readonly owedTimer = new Timer(this, OWED);
   private drainTimer: Timer | null = null;
@@ -65,6 +65,10 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
 
   get active(): number {
     return this.session.streams.open.size;
+  }
+
+  get idleTimer(): Timer | null {
+    return this.active === 0 && this.closing === null ? this.idleTimeout : null;
   }
 
   /** Takes on the request that asked for HTTP/2 by `Upgrade`, with the settings it came with. */
@@ -120,6 +124,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
     const request = this.request(stream);
     request.receive(block, endStream);
     this.fresh.push(request);
+    if (this.context.sparing) this.drain();
   }
 
   onStreamClosed(stream: Http2Stream): void {
@@ -179,7 +184,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   onClose(): void {
     const { wheel } = this.context;
     this.session.end('the client closed the connection');
-    wheel.cancel(this.idleTimer);
+    wheel.cancel(this.idleTimeout);
     wheel.cancel(this.owedTimer);
     if (this.drainTimer !== null) wheel.cancel(this.drainTimer);
     this.closing?.cancel();
@@ -212,7 +217,7 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   }
 
   private request(stream: Http2Stream): Http2Request {
-    this.context.wheel.cancel(this.idleTimer);
+    this.context.wheel.cancel(this.idleTimeout);
     const request = new Http2Request(this, stream);
     stream.handler = request;
     return request;
@@ -223,8 +228,8 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
   }
 
   private becomeIdle(): void {
-    const { idleTimeoutMs } = this.context.config;
-    if (idleTimeoutMs > 0) this.context.wheel.arm(this.idleTimer, idleTimeoutMs);
+    const { idleTimeoutMs } = this.context;
+    if (idleTimeoutMs > 0) this.context.wheel.arm(this.idleTimeout, idleTimeoutMs);
   }
 
   /** A header block has to be complete within the header timeout, and our SETTINGS acknowledged. */
@@ -270,10 +275,10 @@ export class Http2Connection implements ClientUser, SessionOwner, TimerOwner {
 
   private linger(): void {
     if (this.closing !== null) return;
-    const { wheel, config } = this.context;
+    const { wheel } = this.context;
     this.session.out.write();
-    wheel.cancel(this.idleTimer);
+    wheel.cancel(this.idleTimeout);
     wheel.cancel(this.owedTimer);
-    this.closing = new LingeringClose(this.link, wheel, config.idleTimeoutMs);
+    this.closing = new LingeringClose(this.link, this.context);
   }
 }

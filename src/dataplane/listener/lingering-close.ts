@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import { resetSocket } from '../transport/index.ts';
 import type { ClientLink } from './client-link.ts';
+import type { ListenerContext } from './context.ts';
 
 export class LingeringClose implements TimerOwner {
   private readonly socket: Socket;
@@ -20,8 +21,9 @@ export class LingeringClose implements TimerOwner {
   private receivedBytes = 0;
   private over = false;
 
-  constructor(link: ClientLink, wheel: TimerWheel, idleMs: number) {
+  constructor(link: ClientLink, { wheel, config }: ListenerContext) {
     const { socket, raw } = link;
+    const { idleTimeoutMs: idleMs } = config;
     this.socket = socket;
     this.raw = raw;
     this.wheel = wheel;

@@ -3,7 +3,7 @@
  * kernel spreads the connections, so no thread hands sockets to another. A TLS listener looks at the first
  * byte before it lets OpenSSL at it: a client that speaks plain HTTP to it is told so in plain HTTP.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import {
   type Clock,
@@ -27,6 +27,7 @@ import { Detection } from './detect.ts';
 import { TLS_HANDSHAKE } from './first-bytes.ts';
 import { Http1Connection } from './http1-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
+import { type AcceptDependencies, ListeningSocket } from './listening-socket.ts';
 import { type ProxyHeaderOwner, ProxyHeaderWait } from './proxy-header-wait.ts';
 import type { ReadTurns } from './read-turns.ts';
 import { Refusals } from './refusals.ts';
@@ -49,11 +50,9 @@ const FOUND = {
 const GRACE = 1;
 const TUNNELS = 2;
 
-export interface ListenerDependencies {
+export interface ListenerDependencies extends AcceptDependencies {
   readonly conductor: Conductor;
   readonly wheel: TimerWheel;
-  readonly clock: Clock;
-  readonly counters: CounterBlock;
   readonly callers: Callers;
   readonly turns: ReadTurns;
 }
@@ -69,7 +68,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
   readonly counters: CounterBlock;
   private readonly callers: Callers;
   private readonly turns: ReadTurns;
-  private readonly server: Server;
+  private readonly listening: ListeningSocket;
   private readonly links = new Set<ClientLink>();
   /** Accepted sockets that are not yet a connection: first byte or handshake outstanding. */
   private readonly pending = new Map<Socket, ConnectionFacts>();
@@ -90,24 +89,45 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     this.turns = dependencies.turns;
     this.refusals = new Refusals(this.conductor, this.clock, this.counters);
     this.terminator = this.makeTerminator(secrets);
-    this.server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
-    this.server.on('connection', (socket) => this.accept(socket));
+    this.listening = new ListeningSocket(config, (socket) => this.accept(socket), dependencies);
+    this.meetOverload();
   }
 
   /** Starts to listen; rejects with the system's error. */
   listen(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.server.once('error', reject);
-      this.server.listen(
-        { host: this.config.host, port: this.config.port, reusePort: true, backlog: LIMITS.listenBacklog },
-        () => {
-          this.server.removeListener('error', reject);
-          // After this an error is one failed accept (EMFILE): the client sees it, the listener goes on.
-          this.server.on('error', () => this.counters.add(LISTENER_COUNTER.downstreamCxOverflow, 1));
-          resolve();
-        },
-      );
-    });
+    return this.listening.listen();
+  }
+
+  /** How long a connection that comes now will wait, by the pace of the last `sinceMs`; 0: not known. Once a refresh. */
+  acceptWaitMs(queues: ReadonlyMap<number, number>, sinceMs: number): number {
+    return this.listening.acceptWaitMs(queues, sinceMs);
+  }
+
+  get keepsAlive(): boolean {
+    return !this.draining && !this.sparing;
+  }
+
+  get sparing(): boolean {
+    return this.conductor.overload?.disablesKeepalive === true;
+  }
+
+  get idleTimeoutMs(): number {
+    const { overload } = this.conductor;
+    return overload === null ? this.config.idleTimeoutMs : overload.idleTimeoutMs(this.config.idleTimeoutMs);
+  }
+
+  /** Does what overload, or its end, asks of connections: of new ones from now on, of idle ones at once. */
+  meetOverload(): void {
+    this.listening.meetOverload(this.conductor.overload);
+    const { idleTimeoutMs } = this;
+    const fullMs = this.config.idleTimeoutMs;
+    if (idleTimeoutMs === 0 || (idleTimeoutMs >= fullMs && fullMs > 0)) return;
+    const latestMs = this.clock.nowMs() + idleTimeoutMs;
+    for (const { user } of this.links) {
+      const { idleTimer } = user;
+      if (idleTimer === null) continue;
+      if (!idleTimer.armed || idleTimer.dueMs > latestMs) this.wheel.arm(idleTimer, idleTimeoutMs);
+    }
   }
 
   /** True when `config` can be taken over without listening anew. */
@@ -190,7 +210,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     if (this.closed) return;
     this.closed = true;
     this.wheel.cancel(this.graceTimer);
-    this.server.close();
+    this.listening.close();
     for (const { user } of [...this.links]) user.drain();
     for (const socket of this.pending.keys())
       if (socket.bytesRead === 0) socket.setTimeout(LIMITS.drainGraceMs);

@@ -7,6 +7,7 @@ import type { ListenerContext } from './context.ts';
 
 export class TcpConnection implements ClientUser {
   readonly takesTurns = false;
+  readonly idleTimer = null;
   private readonly link: ClientLink;
   private readonly context: ListenerContext;
   private readonly stream: ByteSocket;

@@ -1,4 +1,6 @@
 /** policy: decisions as data. What to do is decided here; doing it is the exchange's work. */
+
+export { GradientController, gradientStep, quantileUs } from './adaptive-concurrency.ts';
 export { isAddableField } from './addable-field.ts';
 export { backoffMs, resetDelayMs } from './backoff.ts';
 export { BREAKER_LIMITS, type BreakerGauge, type BreakerLimit } from './breaker.ts';
@@ -19,6 +21,7 @@ export { affinityCookie, cookieOf, hashKeyOf } from './hash-key.ts';
 export { isIdempotent } from './idempotency.ts';
 export { LatencyWindow } from './latency-window.ts';
 export { type LocalReply, localReply } from './local-reply.ts';
+export { Overload, type Pressures } from './overload.ts';
 export { rateLimitField, rateLimitKeyOf, rateLimitPolicyField, wholeSeconds } from './rate-limit.ts';
 export {
   afterFailure,

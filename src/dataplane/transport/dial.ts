@@ -70,6 +70,9 @@ export function connectFailure(error: NodeJS.ErrnoException, address: string): F
   switch (error.code) {
     case 'ECONNREFUSED':
       return failure('connect-refused', address);
+    case 'EMFILE':
+    case 'ENFILE':
+      return failure('no-descriptor', address);
     case 'ETIMEDOUT':
       return failure('connect-timeout', address);
     default:

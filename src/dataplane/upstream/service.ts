@@ -18,7 +18,7 @@ import {
 import type { HeaderList } from '../../message/index.ts';
 import { COUNTER, type CounterBlock } from '../../telemetry/index.ts';
 import type { Surroundings } from '../balancer/index.ts';
-import { LatencyWindow } from '../policy/index.ts';
+import { GradientController, LatencyWindow } from '../policy/index.ts';
 import { Dialer } from '../transport/index.ts';
 import { Candidates, type PickedEndpoint, type Preference } from './candidates.ts';
 import { countClosed, countConnected, countConnectFailure, countDialled } from './connection-counters.ts';
@@ -35,6 +35,9 @@ export class UpstreamService {
   readonly counters: CounterBlock;
   private readonly ledger: WorkerLedger;
   private readonly clock: Clock;
+  /** Finds how many requests it takes; null: off. */
+  adaptive: GradientController | null;
+  private readonly random: () => number;
   private readonly pool: ServicePool;
   private readonly candidates: Candidates;
   private dialer: Dialer;
@@ -59,6 +62,8 @@ export class UpstreamService {
     this.counters = counters;
     this.ledger = ledger;
     this.clock = clock;
+    this.random = random;
+    this.adaptive = this.gradientOf(config);
     this.candidates = new Candidates(config, ledger, counters, random, around);
     this.outlier = outlierPolicy(config);
     this.dialer = new Dialer(config.tls, alpnOf(config), secrets, clock);
@@ -82,6 +87,8 @@ export class UpstreamService {
       this.dialer = new Dialer(config.tls, alpnOf(config), secrets, this.clock);
       this.tcpDialer = null;
     }
+    if (config.adaptiveConcurrency !== this.config.adaptiveConcurrency)
+      this.adaptive = this.gradientOf(config);
     this.config = config;
     this.candidates.update(config);
     this.outlier = outlierPolicy(config);
@@ -276,6 +283,11 @@ export class UpstreamService {
   /** The endpoint's active request is over. */
   releaseEndpoint(picked: PickedEndpoint): void {
     this.ledger.endpoints.release(picked.endpoint.slot);
+  }
+
+  private gradientOf({ adaptiveConcurrency, slot }: ServiceConfig): GradientController | null {
+    if (adaptiveConcurrency === null) return null;
+    return new GradientController(adaptiveConcurrency, slot, this.ledger, this.random, this.clock.nowMs());
   }
 
   /** Nobody here knows what the bytes are, so ALPN offers nothing. */

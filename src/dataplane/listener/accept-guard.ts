@@ -1,0 +1,93 @@
+/**
+ * Which new connections are closed at once, before anything is read of them. Overload: a share of them
+ * (reject_incoming_connections), which the server drops by itself, at a fifth of what a socket costs. Descriptors: those whose
+ * number is in the reserve. The system gives the lowest number that is free, so below it all are in use: exact over all threads
+ * without counting. The reserve is for connections to endpoints, without which those of clients would be of no use.
+ */
+import type { Server, Socket } from 'node:net';
+import { type Clock, LIMITS, socketInode } from '../../base/index.ts';
+
+export class AcceptGuard {
+  private readonly server: Server;
+  private readonly clock: Clock;
+  private readonly random: () => number;
+  private readonly firstReserved: number;
+  private readonly onExhausted: () => void;
+  private share = 0;
+  /** Since the last look. */
+  private accepted = 0;
+  private inode: number | null = null;
+  private toldMs = Number.NEGATIVE_INFINITY;
+
+  /** `descriptorsMax`: of the process; Infinity: not known. `onExhausted`: now and then while the reserve is touched. */
+  constructor(
+    server: Server,
+    clock: Clock,
+    random: () => number,
+    descriptorsMax: number,
+    onExhausted: () => void,
+  ) {
+    this.server = server;
+    this.clock = clock;
+    this.random = random;
+    this.firstReserved = descriptorsMax - Math.ceil(descriptorsMax * LIMITS.reservedDescriptors);
+    this.onExhausted = onExhausted;
+  }
+
+  /** From now on this share of new connections is dropped, 0 to 1. */
+  reject(share: number): void {
+    if (share === this.share) return;
+    this.share = share;
+    this.draw();
+  }
+
+  /** Decides on the connection after this one; after every connection that was taken or dropped. */
+  next(): void {
+    this.accepted++;
+    if (this.share > 0) this.draw();
+  }
+
+  /** The server listens, on a socket that may be a new one. */
+  listening(): void {
+    const { _handle: handle } = this.server as unknown as WithHandle;
+    this.inode = socketInode(handle?.fd ?? -1);
+    this.accepted = 0;
+  }
+
+  /** How long a connection that comes now will wait, by the pace of the last `sinceMs`; 0: not known. */
+  waitMs(queues: ReadonlyMap<number, number>, sinceMs: number): number {
+    const waiting = this.inode === null ? 0 : (queues.get(this.inode) ?? 0);
+    const msEach = sinceMs / Math.max(1, this.accepted);
+    this.accepted = 0;
+    return waiting * msEach;
+  }
+
+  /** The descriptor of an accepted connection is one of the reserve. */
+  isReserved(socket: Socket): boolean {
+    if (descriptorOf(socket) < this.firstReserved) return false;
+    this.exhausted();
+    return true;
+  }
+
+  /** There is no descriptor left for a connection. */
+  exhausted(): void {
+    const nowMs = this.clock.nowMs();
+    if (nowMs - this.toldMs < LIMITS.exhaustedLogMs) return;
+    this.toldMs = nowMs;
+    this.onExhausted();
+  }
+
+  private draw(): void {
+    this.server.maxConnections = this.random() < this.share ? 0 : Number.POSITIVE_INFINITY;
+  }
+}
+
+interface WithHandle {
+  readonly _handle: { readonly fd?: number } | null;
+}
+
+/** -1 where the system has no numbers. */
+function descriptorOf(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as WithHandle;
+  return handle?.fd ?? -1;
+}
