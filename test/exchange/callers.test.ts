@@ -85,6 +85,36 @@ test('a connection beyond maxConnections is reset, one of another caller is not,
   });
 });
 
+test('behind a load balancer that says whose connections they are, those are the callers', async () => {
+  const upstream = await backend();
+  const listener = 'proxyProtocol: { trustedProxies: [127.0.0.0/8] }';
+  await withCallers(
+    upstream.port,
+    'maxConnections: 1',
+    async (proxy) => {
+      const from = async (address: string): Promise<RawClient> =>
+        (await RawClient.connect(proxy.port)).send(`PROXY TCP4 ${address} 10.0.0.1 4000 80\r\n${get()}`);
+      const first = await from('10.1.2.3');
+      await first.until(answered);
+      const second = await from('10.1.2.3');
+      await second.untilClosed();
+      assert.equal(second.text, '');
+      const other = await from('10.1.2.4');
+      await other.until(answered);
+      assert.deepEqual(
+        proxy.ledger.callers.read(0, 64).map(({ address, connections }) => [address, connections]),
+        [
+          ['10.1.2.3', 1],
+          ['10.1.2.4', 1],
+        ],
+      );
+      first.destroy();
+      other.destroy();
+    },
+    { listener },
+  );
+});
+
 test('of many refused connections few are recorded, and all are counted', async () => {
   const upstream = await backend();
   await withCallers(upstream.port, 'maxConnections: 1', async (proxy) => {
