@@ -29,7 +29,7 @@ import {
 } from '../policy/index.ts';
 import type { ConnectionRoutes, Router } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
-import type { RateLimits } from './rate-limits.ts';
+import type { RateLimits } from './gates/rate-limits.ts';
 
 /** The policies of one rule, compiled with it. */
 export interface RulePolicy {

@@ -1,7 +1,7 @@
 /**
  * One request's life, from its head to the last byte of its answer. Read from top to bottom:
  *
- *   begin → route → answer it ourselves, or → gates (gates.ts) → attempts (tries.ts) → answer → finish
+ *   begin → route → answer it ourselves, or → gates (gates/) → attempts (attempts/) → answer → finish
  *
  * The exchange decides; codecs, pools, policies and the ledger each know one thing and are asked. It ends
  * exactly once, in `finish`, whatever happens: answered, refused, timed out, or left by the client.
@@ -21,21 +21,21 @@ import type { RequestRecord } from '../../telemetry/index.ts';
 import { asGrpcReply, type CallerFields, countedMs, grpcTimeouts, type Timeouts } from '../policy/index.ts';
 import type { CompiledRule } from '../router/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
-import { noteBreaker, noteLimit, shed } from './admission.ts';
-import { type Affinity, affinityOf } from './affinity.ts';
 import { AnswerFields } from './answer-fields.ts';
 import { AnswerPacer, type PacerOwner } from './answer-pacer.ts';
+import { noteBreaker, noteLimit, shed } from './attempts/admission.ts';
+import { type Affinity, affinityOf } from './attempts/affinity.ts';
+import { RequestBody } from './attempts/request-body.ts';
+import { Tries, type TriesOwner } from './attempts/tries.ts';
 import { beginRecord } from './begin-record.ts';
 import { choose, type Routed } from './choose.ts';
 import { type ExchangeContext, policyFor, type RulePolicy } from './context.ts';
 import { corsOf } from './cors.ts';
-import { type GatedRequest, Gates, type GatesOwner } from './gates.ts';
+import { type GatedRequest, Gates, type GatesOwner } from './gates/gates.ts';
 import { answerFor, type OwnAnswer, sendAnswer } from './local-answer.ts';
 import { Mirrors } from './mirror.ts';
 import { stoodStill, timedOut } from './out-of-time.ts';
 import { decorateAnswer, decorateFailure } from './proxy-fields.ts';
-import { RequestBody } from './request-body.ts';
-import { Tries, type TriesOwner } from './tries.ts';
 import { TunnelLimits, type TunnelOwner } from './tunnel-limits.ts';
 import { prepareRequest, prepareResponse } from './upstream-head.ts';
 

@@ -13,17 +13,17 @@ import {
 import { wrapGrpcWeb } from '../codec/grpc-web/index.ts';
 import type { CallerExcess, Overload } from '../policy/index.ts';
 import type { Carried } from '../router/index.ts';
-import { noteLimit } from './admission.ts';
+import { noteLimit } from './attempts/admission.ts';
 import { beginRecord, beginUnreadable } from './begin-record.ts';
 import type { ExchangeContext } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { answerFor, sendAnswer } from './local-answer.ts';
 import { screenCaller } from './proxy-fields.ts';
-import { TcpExchange } from './tcp-exchange.ts';
+import { TcpExchange } from './tcp/tcp-exchange.ts';
 
 export { compileRulePolicy, type ExchangeContext, type RulePolicy } from './context.ts';
-export { RateLimits } from './rate-limits.ts';
-export type { TcpExchange } from './tcp-exchange.ts';
+export { RateLimits } from './gates/rate-limits.ts';
+export type { TcpExchange } from './tcp/tcp-exchange.ts';
 
 /** Of a request that was answered before anybody took it on. */
 const NOBODY: DownstreamHandler = {

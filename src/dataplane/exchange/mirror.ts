@@ -14,9 +14,9 @@ import {
 } from '../../message/index.ts';
 import { AttemptRecord, COUNTER, countMirrored, type RequestRecord } from '../../telemetry/index.ts';
 import type { UpstreamService } from '../upstream/index.ts';
-import { Attempt, type AttemptOwner } from './attempt.ts';
+import { Attempt, type AttemptOwner } from './attempts/attempt.ts';
+import { RequestBody } from './attempts/request-body.ts';
 import type { ExchangeContext } from './context.ts';
-import { RequestBody } from './request-body.ts';
 
 /** The copies of one request. */
 export class Mirrors {

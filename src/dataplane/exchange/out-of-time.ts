@@ -2,8 +2,8 @@
 import { type Failure, failure } from '../../base/index.ts';
 import type { RequestRecord } from '../../telemetry/index.ts';
 import type { Timeouts } from '../policy/index.ts';
-import { noteLimit } from './admission.ts';
-import type { RequestBody } from './request-body.ts';
+import { noteLimit } from './attempts/admission.ts';
+import type { RequestBody } from './attempts/request-body.ts';
 
 /** All the time that the request had is over; the record says who gave it so much. */
 export function timedOut({ requestMs, statedBy }: Timeouts, record: RequestRecord): Failure {

@@ -5,7 +5,7 @@
 import { type Failure, failure, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import type { ListenerConfig } from '../../config/index.ts';
 import type { RequestRecord } from '../../telemetry/index.ts';
-import { noteLimit } from './admission.ts';
+import { noteLimit } from './attempts/admission.ts';
 
 const IDLE = 1;
 const LIFETIME = 2;

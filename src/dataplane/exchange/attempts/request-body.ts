@@ -4,9 +4,9 @@
  * longer replayable, and only the unsent part is held, while the client is paused: memory stays bounded
  * by `LIMITS.highWaterBytes` plus one read.
  */
-import { joinSmall, LIMITS } from '../../base/index.ts';
-import type { HeaderList, UpstreamStream } from '../../message/index.ts';
-import { copyChunk } from '../transport/index.ts';
+import { joinSmall, LIMITS } from '../../../base/index.ts';
+import type { HeaderList, UpstreamStream } from '../../../message/index.ts';
+import { copyChunk } from '../../transport/index.ts';
 
 /** How far one attempt has come. */
 export interface BodyCursor {

@@ -1,8 +1,8 @@
 /** A request's place under the concurrency limit that its service found; held until the request is over. */
-import { failure } from '../../base/index.ts';
-import type { RequestRecord } from '../../telemetry/index.ts';
-import type { GradientController } from '../policy/index.ts';
-import { noteLimit } from './admission.ts';
+import { failure } from '../../../base/index.ts';
+import type { RequestRecord } from '../../../telemetry/index.ts';
+import type { GradientController } from '../../policy/index.ts';
+import { noteLimit } from '../attempts/admission.ts';
 import type { Gate, GatedRequest, Passage } from './gates.ts';
 
 /** Null: the service has no such limit. */

@@ -13,8 +13,8 @@ import {
   Timer,
   type TimerOwner,
   type TimerWheel,
-} from '../../base/index.ts';
-import type { EndpointConfig } from '../../config/index.ts';
+} from '../../../base/index.ts';
+import type { EndpointConfig } from '../../../config/index.ts';
 import {
   type ConnectionFacts,
   GRPC,
@@ -23,15 +23,15 @@ import {
   type RequestHead,
   type ResponseHead,
   type UpstreamHandler,
-} from '../../message/index.ts';
-import type { AttemptRecord } from '../../telemetry/index.ts';
+} from '../../../message/index.ts';
+import type { AttemptRecord } from '../../../telemetry/index.ts';
 import type {
   AttemptOutcome,
   AttemptStream,
   ConnectionWaiter,
   PickedEndpoint,
   UpstreamService,
-} from '../upstream/index.ts';
+} from '../../upstream/index.ts';
 import { outcomeOf, outcomeOfCall } from './outcome.ts';
 import type { BodyCursor, RequestBody } from './request-body.ts';
 

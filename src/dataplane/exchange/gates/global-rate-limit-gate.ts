@@ -2,19 +2,19 @@
  * Leave from a rate limit service: the request is held until it answers. Without an answer the rule says what becomes of the
  * request: it passes (as by default), or it is refused. What the service wants to be added to request and answer is added.
  */
-import { type Failure, failure } from '../../base/index.ts';
-import { GRPC, H, HeaderList } from '../../message/index.ts';
-import { COUNTER, type RateLimitOutcome } from '../../telemetry/index.ts';
+import { type Failure, failure } from '../../../base/index.ts';
+import { GRPC, H, HeaderList } from '../../../message/index.ts';
+import { COUNTER, type RateLimitOutcome } from '../../../telemetry/index.ts';
 import {
   type DescriptorEntry,
   type DescriptorStatus,
   encodeRateLimitRequest,
   type RateLimitResponse,
-} from '../codec/rls/index.ts';
-import { asGrpcReply, descriptorsOf, type GlobalRateLimit, isAddableField } from '../policy/index.ts';
-import { noteLimit } from './admission.ts';
+} from '../../codec/rls/index.ts';
+import { asGrpcReply, descriptorsOf, type GlobalRateLimit, isAddableField } from '../../policy/index.ts';
+import { noteLimit } from '../attempts/admission.ts';
+import type { OwnAnswer } from '../local-answer.ts';
 import type { Gate, GatedRequest, GateKeeper, Passage } from './gates.ts';
-import type { OwnAnswer } from './local-answer.ts';
 import { type CallOwner, RateLimitCall } from './rate-limit-call.ts';
 
 /** Null: the rule asks no service. */

@@ -2,12 +2,12 @@
  * When an attempt of a request is slow enough for a second one beside it: later than so many percent of the attempts at the
  * service, as far as its worker knows, and within a share of the node's requests to it. At most once for each request.
  */
-import { Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
-import type { HedgingConfig } from '../../config/index.ts';
-import { type AttemptRecord, COUNTER, type RequestRecord } from '../../telemetry/index.ts';
-import { isIdempotent } from '../policy/index.ts';
-import type { UpstreamService } from '../upstream/index.ts';
-import type { ExchangeContext, RulePolicy } from './context.ts';
+import { Timer, type TimerOwner, type TimerWheel } from '../../../base/index.ts';
+import type { HedgingConfig } from '../../../config/index.ts';
+import { type AttemptRecord, COUNTER, type RequestRecord } from '../../../telemetry/index.ts';
+import { isIdempotent } from '../../policy/index.ts';
+import type { UpstreamService } from '../../upstream/index.ts';
+import type { ExchangeContext, RulePolicy } from '../context.ts';
 
 export interface HedgeOwner {
   onHedge(): void;

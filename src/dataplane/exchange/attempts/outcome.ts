@@ -2,8 +2,8 @@
  * What an answer tells the outlier detector. An HTTP answer is judged by its status when its head comes, a gRPC call by
  * its `grpc-status` when that comes: with a head that is all of the answer, or in the trailers.
  */
-import { GRPC } from '../../message/index.ts';
-import type { AttemptOutcome } from '../upstream/index.ts';
+import { GRPC } from '../../../message/index.ts';
+import type { AttemptOutcome } from '../../upstream/index.ts';
 
 /** Envoy: 502, 503 and 504 are gateway errors. */
 export function outcomeOf(status: number): AttemptOutcome {

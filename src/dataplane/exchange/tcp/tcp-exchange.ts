@@ -6,15 +6,25 @@
  * Each direction ends on its own: a FIN is passed on when everything before it has been. Whatever else ends the connection
  * is a reset for both, so that nobody takes it for the end of what the other side had to say.
  */
-import { type Failure, failure, LIMITS, Timer, type TimerOwner } from '../../base/index.ts';
-import type { ListenerConfig } from '../../config/index.ts';
-import { type ByteHandler, type ByteStream, type ConnectionFacts, HeaderList } from '../../message/index.ts';
-import { AttemptRecord, COUNTER, type ConnectionCounts, type RequestRecord } from '../../telemetry/index.ts';
-import type { Preference, UpstreamService } from '../upstream/index.ts';
-import { noteBreaker, noteLimit } from './admission.ts';
-import type { ExchangeContext } from './context.ts';
+import { type Failure, failure, LIMITS, Timer, type TimerOwner } from '../../../base/index.ts';
+import type { ListenerConfig } from '../../../config/index.ts';
+import {
+  type ByteHandler,
+  type ByteStream,
+  type ConnectionFacts,
+  HeaderList,
+} from '../../../message/index.ts';
+import {
+  AttemptRecord,
+  COUNTER,
+  type ConnectionCounts,
+  type RequestRecord,
+} from '../../../telemetry/index.ts';
+import type { Preference, UpstreamService } from '../../upstream/index.ts';
+import { noteBreaker, noteLimit } from '../attempts/admission.ts';
+import type { ExchangeContext } from '../context.ts';
+import { TunnelLimits, type TunnelOwner } from '../tunnel-limits.ts';
 import { TcpAttempt, type TcpAttemptOwner } from './tcp-attempt.ts';
-import { TunnelLimits, type TunnelOwner } from './tunnel-limits.ts';
 
 export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, TimerOwner {
   private readonly context: ExchangeContext;

@@ -1,6 +1,11 @@
 /** How a gRPC call ended, for its record: by the answer's trailers, by its head alone, or by its HTTP status. */
-import { grpcStatusOf, grpcStatusOfHttp, type HeaderList, type ResponseHead } from '../../message/index.ts';
-import type { AttemptRecord, RequestRecord } from '../../telemetry/index.ts';
+import {
+  grpcStatusOf,
+  grpcStatusOfHttp,
+  type HeaderList,
+  type ResponseHead,
+} from '../../../message/index.ts';
+import type { AttemptRecord, RequestRecord } from '../../../telemetry/index.ts';
 
 /** An answer has begun; one that is all head states its status there. */
 export function noteGrpcHead(attempt: AttemptRecord, head: ResponseHead): void {

@@ -5,16 +5,16 @@
  *   start → attempt → (failure, or an answer that is to be tried again → backoff → attempt)* → answer
  *              └ slow → a hedge beside it
  */
-import { type Failure, failure, Timer, type TimerOwner } from '../../base/index.ts';
-import type { ProxyHeaders } from '../../config/index.ts';
+import { type Failure, failure, Timer, type TimerOwner } from '../../../base/index.ts';
+import type { ProxyHeaders } from '../../../config/index.ts';
 import {
   type ConnectionFacts,
   H,
   type HeaderList,
   type RequestHead,
   type ResponseHead,
-} from '../../message/index.ts';
-import { AttemptRecord, HEDGE, type RequestRecord } from '../../telemetry/index.ts';
+} from '../../../message/index.ts';
+import { AttemptRecord, HEDGE, type RequestRecord } from '../../../telemetry/index.ts';
 import {
   afterFailure,
   afterHead,
@@ -26,12 +26,12 @@ import {
   resetDelayMs,
   type Timeouts,
   writeGrpcTimeout,
-} from '../policy/index.ts';
-import type { UpstreamService } from '../upstream/index.ts';
+} from '../../policy/index.ts';
+import type { UpstreamService } from '../../upstream/index.ts';
+import type { ExchangeContext, RulePolicy } from '../context.ts';
 import { admit } from './admission.ts';
 import type { Affinity } from './affinity.ts';
 import { Attempt, type Attempted, type AttemptOwner } from './attempt.ts';
-import type { ExchangeContext, RulePolicy } from './context.ts';
 import { noteGrpcEnd, noteGrpcHead } from './grpc-status.ts';
 import { Hedge, type HedgeOwner } from './hedge.ts';
 import type { RequestBody } from './request-body.ts';

@@ -4,10 +4,10 @@
  * forbid it, the cheapest first and the node-wide one last, because asking that one takes from it.
  */
 
-import type { RetryRefusal } from '../../telemetry/index.ts';
-import type { RetryDecision } from '../policy/index.ts';
-import { backoffMs, type RetryPolicy } from '../policy/index.ts';
-import type { UpstreamService } from '../upstream/index.ts';
+import type { RetryRefusal } from '../../../telemetry/index.ts';
+import type { RetryDecision } from '../../policy/index.ts';
+import { backoffMs, type RetryPolicy } from '../../policy/index.ts';
+import type { UpstreamService } from '../../upstream/index.ts';
 
 export class RetryPlan {
   /** Endpoints that attempts have used, by their index in the service's list. */

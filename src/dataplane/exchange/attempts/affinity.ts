@@ -1,11 +1,11 @@
 /** What a request has to say to the choice of its endpoint, and the cookie by which its client keeps that. */
-import type { SessionPersistenceConfig } from '../../config/index.ts';
-import type { RequestHead, ResponseHead } from '../../message/index.ts';
-import { H } from '../../message/index.ts';
-import type { RequestRecord } from '../../telemetry/index.ts';
-import { affinityCookie, cookieOf, hashKeyOf, sessionCookie, sessionEndpoint } from '../policy/index.ts';
-import type { Preference, UpstreamService } from '../upstream/index.ts';
-import type { ExchangeContext } from './context.ts';
+import type { SessionPersistenceConfig } from '../../../config/index.ts';
+import type { RequestHead, ResponseHead } from '../../../message/index.ts';
+import { H } from '../../../message/index.ts';
+import type { RequestRecord } from '../../../telemetry/index.ts';
+import { affinityCookie, cookieOf, hashKeyOf, sessionCookie, sessionEndpoint } from '../../policy/index.ts';
+import type { Preference, UpstreamService } from '../../upstream/index.ts';
+import type { ExchangeContext } from '../context.ts';
 
 export class Affinity implements Preference {
   readonly key: string | null;

@@ -3,17 +3,17 @@
  * it pass, refuses it, answers it, or holds it for a while. Time at a gate counts against no timeout but a deadline of the
  * client's own, as in Envoy, whose route timeout begins behind all filters.
  */
-import type { Failure } from '../../base/index.ts';
-import type { ListenerConfig } from '../../config/index.ts';
-import type { RequestHead } from '../../message/index.ts';
-import type { RequestRecord } from '../../telemetry/index.ts';
-import type { CompiledRule } from '../router/index.ts';
-import type { UpstreamService } from '../upstream/index.ts';
+import type { Failure } from '../../../base/index.ts';
+import type { ListenerConfig } from '../../../config/index.ts';
+import type { RequestHead } from '../../../message/index.ts';
+import type { RequestRecord } from '../../../telemetry/index.ts';
+import type { CompiledRule } from '../../router/index.ts';
+import type { UpstreamService } from '../../upstream/index.ts';
+import type { ExchangeContext, RulePolicy } from '../context.ts';
+import type { OwnAnswer } from '../local-answer.ts';
 import { adaptiveGate } from './adaptive-gate.ts';
-import type { ExchangeContext, RulePolicy } from './context.ts';
 import { faultGate } from './fault-injection.ts';
 import { globalRateLimitGate } from './global-rate-limit-gate.ts';
-import type { OwnAnswer } from './local-answer.ts';
 import { rateLimitGate } from './rate-limit-gate.ts';
 
 /** A request at a gate. */

@@ -2,11 +2,11 @@
  * A fault on purpose, done to one request: it is held up for a while, and then sent on, or answered without a backend; or its
  * answer comes slowly.
  */
-import { type Failure, failure, Timer, type TimerOwner } from '../../base/index.ts';
-import { H } from '../../message/index.ts';
-import { type DrawnFault, drawFault } from '../policy/index.ts';
+import { type Failure, failure, Timer, type TimerOwner } from '../../../base/index.ts';
+import { H } from '../../../message/index.ts';
+import { type DrawnFault, drawFault } from '../../policy/index.ts';
+import { answerFor } from '../local-answer.ts';
 import type { Gate, GatedRequest, GateKeeper, Passage } from './gates.ts';
-import { answerFor } from './local-answer.ts';
 
 /** Null: nothing is done to this request. */
 export function faultGate(request: GatedRequest): Gate | null {

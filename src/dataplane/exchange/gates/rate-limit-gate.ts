@@ -3,11 +3,11 @@
  * then those of its rule and of its service. One that is refused gives back what it took of others, so that a caller over a
  * limit of its own uses up nobody else's.
  */
-import { type Failure, failure } from '../../base/index.ts';
-import type { RateLimitConfig } from '../../config/index.ts';
-import { LIMIT_COUNTER } from '../../telemetry/index.ts';
-import { rateLimitField, rateLimitKeyOf, wholeSeconds } from '../policy/index.ts';
-import { noteLimit } from './admission.ts';
+import { type Failure, failure } from '../../../base/index.ts';
+import type { RateLimitConfig } from '../../../config/index.ts';
+import { LIMIT_COUNTER } from '../../../telemetry/index.ts';
+import { rateLimitField, rateLimitKeyOf, wholeSeconds } from '../../policy/index.ts';
+import { noteLimit } from '../attempts/admission.ts';
 import type { Gate, GatedRequest, Passage } from './gates.ts';
 import type { RateLimit } from './rate-limits.ts';
 

@@ -5,17 +5,17 @@
  * States: `waiting` (for a connection) → `connected` → `ended`. Connecting is what the outlier detector judges: of bytes
  * that nobody reads nothing else can be said.
  */
-import { type Clock, type Failure, failure } from '../../base/index.ts';
-import type { EndpointConfig } from '../../config/index.ts';
-import type { ByteHandler, ByteStream, ConnectionFacts } from '../../message/index.ts';
-import type { AttemptRecord } from '../../telemetry/index.ts';
+import { type Clock, type Failure, failure } from '../../../base/index.ts';
+import type { EndpointConfig } from '../../../config/index.ts';
+import type { ByteHandler, ByteStream, ConnectionFacts } from '../../../message/index.ts';
+import type { AttemptRecord } from '../../../telemetry/index.ts';
 import type {
   AttemptOutcome,
   PickedEndpoint,
   TcpUpstreamConnection,
   TcpWaiter,
   UpstreamService,
-} from '../upstream/index.ts';
+} from '../../upstream/index.ts';
 
 /** What the exchange is told; the last two are the last word of the attempt. */
 export interface TcpAttemptOwner {

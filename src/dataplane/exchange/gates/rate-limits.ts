@@ -2,11 +2,11 @@
  * The rate limits that a worker asks: each with its bucket in the ledger, its counters, and what is always the same of its
  * answer fields. Lists are made when a request first meets them, and kept with the configuration that they belong to.
  */
-import type { RateLimitConfig, RateLimitSlot } from '../../config/index.ts';
-import { rateLimitKey } from '../../config/index.ts';
-import { bucketShape, type RateLimitBucket, type WorkerLedger } from '../../ledger/index.ts';
-import type { CounterBlock, WorkerMetrics } from '../../telemetry/index.ts';
-import { rateLimitPolicyField } from '../policy/index.ts';
+import type { RateLimitConfig, RateLimitSlot } from '../../../config/index.ts';
+import { rateLimitKey } from '../../../config/index.ts';
+import { bucketShape, type RateLimitBucket, type WorkerLedger } from '../../../ledger/index.ts';
+import type { CounterBlock, WorkerMetrics } from '../../../telemetry/index.ts';
+import { rateLimitPolicyField } from '../../policy/index.ts';
 
 export interface RateLimit {
   readonly config: RateLimitConfig;

@@ -1,12 +1,12 @@
 /** What an attempt must be given before it may start: a place under maxRequests and an endpoint. */
-import { type Failure, failure } from '../../base/index.ts';
-import { COUNTER, type RequestRecord } from '../../telemetry/index.ts';
-import { BREAKER_LIMITS, type BreakerGauge } from '../policy/index.ts';
-import type { CompiledRule } from '../router/index.ts';
-import type { PickedEndpoint, UpstreamService } from '../upstream/index.ts';
+import { type Failure, failure } from '../../../base/index.ts';
+import { COUNTER, type RequestRecord } from '../../../telemetry/index.ts';
+import { BREAKER_LIMITS, type BreakerGauge } from '../../policy/index.ts';
+import type { CompiledRule } from '../../router/index.ts';
+import type { PickedEndpoint, UpstreamService } from '../../upstream/index.ts';
+import type { RulePolicy } from '../context.ts';
+import type { GatedRequest } from '../gates/gates.ts';
 import type { Affinity } from './affinity.ts';
-import type { RulePolicy } from './context.ts';
-import type { GatedRequest } from './gates.ts';
 
 export type Admission =
   | { readonly picked: PickedEndpoint; readonly failure: null }

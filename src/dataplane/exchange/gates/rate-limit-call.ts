@@ -2,7 +2,7 @@
  * One question to a rate limit service: a unary gRPC call over the connections of one of the services, with its circuit breaker
  * and its endpoints. It is asked once: a retry would cost the request that waits for it more time than it has.
  */
-import { type Clock, type Failure, failure, LIMITS, type TimerWheel } from '../../base/index.ts';
+import { type Clock, type Failure, failure, LIMITS, type TimerWheel } from '../../../base/index.ts';
 import {
   type ConnectionFacts,
   grpcStatusName,
@@ -11,14 +11,14 @@ import {
   HeaderList,
   type RequestHead,
   type ResponseHead,
-} from '../../message/index.ts';
-import { AttemptRecord, COUNTER, countCall, type RequestRecord } from '../../telemetry/index.ts';
-import { decodeRateLimitResponse, type RateLimitResponse } from '../codec/rls/index.ts';
-import { BREAKER_LIMITS, formatGrpcTimeout } from '../policy/index.ts';
-import type { UpstreamService } from '../upstream/index.ts';
-import { Attempt, type AttemptOwner } from './attempt.ts';
-import type { ExchangeContext } from './context.ts';
-import { RequestBody } from './request-body.ts';
+} from '../../../message/index.ts';
+import { AttemptRecord, COUNTER, countCall, type RequestRecord } from '../../../telemetry/index.ts';
+import { decodeRateLimitResponse, type RateLimitResponse } from '../../codec/rls/index.ts';
+import { BREAKER_LIMITS, formatGrpcTimeout } from '../../policy/index.ts';
+import type { UpstreamService } from '../../upstream/index.ts';
+import { Attempt, type AttemptOwner } from '../attempts/attempt.ts';
+import { RequestBody } from '../attempts/request-body.ts';
+import type { ExchangeContext } from '../context.ts';
 
 const METHOD = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit';
 
