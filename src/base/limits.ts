@@ -212,6 +212,8 @@ export const LIMITS = {
   overloadLoopDelayMs: 1_000,
   /** Wait to be accepted that means full overload: by then clients begin to give up, and are accepted in vain. */
   overloadAcceptWaitMs: 500,
+  /** Connections that may wait to be accepted at least, however slow a worker is. */
+  overloadBacklogMin: 16,
   /** Idle timeout of clients under pressure. */
   overloadIdleMs: 2_000,
   /** Between two collections of a worker's garbage under pressure: each stops it for up to 0.1 s. */

@@ -16,6 +16,9 @@ export class AcceptGuard {
   private share = 0;
   /** Since the last look. */
   private accepted = 0;
+  /** As of the last look: how many wait, and how long it takes to accept one. */
+  waiting = 0;
+  msEach = 0;
   private inode: number | null = null;
   private toldMs = Number.NEGATIVE_INFINITY;
 
@@ -56,10 +59,10 @@ export class AcceptGuard {
 
   /** How long a connection that comes now will wait, by the pace of the last `sinceMs`; 0: not known. */
   waitMs(queues: ReadonlyMap<number, number>, sinceMs: number): number {
-    const waiting = this.inode === null ? 0 : (queues.get(this.inode) ?? 0);
-    const msEach = sinceMs / Math.max(1, this.accepted);
+    this.waiting = this.inode === null ? 0 : (queues.get(this.inode) ?? 0);
+    this.msEach = sinceMs / Math.max(1, this.accepted);
     this.accepted = 0;
-    return waiting * msEach;
+    return this.waiting * this.msEach;
   }
 
   /** The descriptor of an accepted connection is one of the reserve. */
@@ -82,8 +85,13 @@ export class AcceptGuard {
   }
 }
 
+/** Changes how many may wait, at once; those that wait already stay. */
+export function setBacklog(server: Server, backlog: number): void {
+  (server as unknown as WithHandle)._handle?.listen?.(backlog);
+}
+
 interface WithHandle {
-  readonly _handle: { readonly fd?: number } | null;
+  readonly _handle: { readonly fd?: number; listen?(backlog: number): number } | null;
 }
 
 /** -1 where the system has no numbers. */

@@ -2,13 +2,16 @@
  * What a listener listens with: takes connections in, and under overload fewer of them. Libuv can't leave connections waiting on
  * a socket that listens, so a worker that is not to accept closes the socket (the system refuses new connections, gives them to
  * other workers, and resets those that wait) and opens another when it may again.
+ *
+ * A reset costs the worker a tenth of a millisecond, a SYN that the system drops costs it nothing. So a queue that was reset
+ * is kept short from then on: as many may wait as are accepted in half the time that is too long, until it is not full any more.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Clock, LIMITS } from '../../base/index.ts';
 import type { ListenerConfig } from '../../config/index.ts';
 import { type CounterBlock, LISTENER_COUNTER } from '../../telemetry/index.ts';
 import type { Overload } from '../policy/index.ts';
-import { AcceptGuard } from './accept-guard.ts';
+import { AcceptGuard, setBacklog } from './accept-guard.ts';
 
 /** What a listener is given to accept with. */
 export interface AcceptDependencies {
@@ -32,6 +35,8 @@ export class ListeningSocket {
   private binding = false;
   /** For good. */
   private closed = false;
+  /** Connections that may wait. */
+  private backlog: number = LIMITS.listenBacklog;
   /** As last asked for. */
   private waitMs = 0;
 
@@ -78,16 +83,22 @@ export class ListeningSocket {
   /** Does what overload, or its end, asks of new connections. */
   meetOverload(overload: Overload | null): void {
     this.guard.reject(overload === null ? 0 : overload.rejects);
+    if (this.backlog < LIMITS.listenBacklog && 2 * this.guard.waiting < this.backlog) this.lengthen();
     if (overload?.stopsAccepting === true) this.stopListening();
     else {
-      if (overload?.resetsQueue === true && this.waitMs >= overload.resetAboveMs) this.stopListening();
+      if (overload?.resetsQueue === true && this.waitMs >= overload.resetAboveMs) {
+        const { msEach } = this.guard;
+        const fit = msEach === 0 ? LIMITS.listenBacklog : overload.resetAboveMs / 2 / msEach;
+        this.backlog = Math.ceil(Math.min(LIMITS.listenBacklog, Math.max(LIMITS.overloadBacklogMin, fit)));
+        this.stopListening();
+      }
       this.listenAgain();
     }
   }
 
   private bind(onListening: () => void): void {
     this.binding = true;
-    const options = { ...this.address, reusePort: true, backlog: LIMITS.listenBacklog };
+    const options = { ...this.address, reusePort: true, backlog: this.backlog };
     this.server.listen(options, () => {
       this.binding = false;
       this.guard.listening();
@@ -95,6 +106,11 @@ export class ListeningSocket {
       if (this.closed) this.server.close();
       onListening();
     });
+  }
+
+  private lengthen(): void {
+    this.backlog = LIMITS.listenBacklog;
+    setBacklog(this.server, this.backlog);
   }
 
   private stopListening(): void {
