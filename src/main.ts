@@ -2,4 +2,13 @@
 /** The `outboard` command. It ends the process by hand: nothing forgotten may keep a drained proxy alive. */
 import { main } from './cli/index.ts';
 
-process.exit(await main(process.argv.slice(2)));
+/** A reader of our output that has stopped reading keeps us no longer than this. */
+const FLUSH_MS = 2_000;
+
+// Whoever reads may have heard enough (`outboard schema | head`).
+process.stdout.on('error', () => {});
+const code = await main(process.argv.slice(2));
+const exit = (): never => process.exit(code);
+// A pipe takes 64 KiB at a time, and exiting drops the rest.
+process.stdout.write('', exit);
+setTimeout(exit, FLUSH_MS);

@@ -106,6 +106,14 @@ test('help, version, schema and doctor exit with 0', TIMEOUT, async (t) => {
   assert.match(doctor.out, /^(ok|warning) .*tcp_migrate_req/m);
 });
 
+test('a reader that takes its time gets all of a long output', TIMEOUT, async () => {
+  const line = '"$0" "$1" schema | { read -r first; printf %s "$first"; cat; }';
+  const child = spawn('sh', ['-c', line, process.execPath, MAIN], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  for await (const chunk of child.stdout) text += String(chunk);
+  assert.equal(typeof JSON.parse(text).$schema, 'string');
+});
+
 test('validate tells faults as text and as JSON', TIMEOUT, async (t) => {
   const good = configFile(t);
   const bad = configFile(t, 'nonsense');
