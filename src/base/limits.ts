@@ -28,6 +28,8 @@ export const LIMITS = {
   highWaterBytes: 256 * KIB,
   /** Bytes kept of a request body so that it can be sent again; over it the retry is abandoned and counted. */
   replayBytes: 64 * KIB,
+  /** How long a service that a mirrored request could not reach gets no other. */
+  mirrorPauseMs: 100,
   /** Bytes of following requests that a pipelining client may have parked with us. */
   pipelinedBytes: 64 * KIB,
 

@@ -99,7 +99,7 @@ class Mirror implements AttemptOwner, TimerOwner {
   start(): void {
     const { service } = this;
     if (this.over) return;
-    if (service.removed || !service.acquireRequest()) {
+    if (service.removed || this.clock.nowMs() < service.mirrorsFromMs || !service.acquireRequest()) {
       this.abandon();
       return;
     }
@@ -158,7 +158,9 @@ class Mirror implements AttemptOwner, TimerOwner {
     this.finish();
   }
 
-  onAttemptFailed(_attempt: Attempt, _why: Failure): void {
+  onAttemptFailed(attempt: Attempt, _why: Failure): void {
+    // Nobody was reached. To dial in vain for every request would cost more than all that callers ask for.
+    if (!attempt.started) this.service.mirrorsFromMs = this.clock.nowMs() + LIMITS.mirrorPauseMs;
     this.finish();
   }
 

@@ -32,6 +32,8 @@ export class UpstreamService {
   config: ServiceConfig;
   /** It left the configuration; its place in the ledger may soon be another's. */
   removed = false;
+  /** No copies of requests are sent to it before. */
+  mirrorsFromMs = 0;
   readonly counters: CounterBlock;
   private readonly ledger: WorkerLedger;
   private readonly clock: Clock;
