@@ -1,6 +1,6 @@
 /**
  * One measured window in which one of several backends fails: a fresh proxy and fresh backends, the fault from the moment at which
- * the proxy is warm, requests at a fixed rate.
+ * the proxy is warm and has settled at the rate that is measured.
  */
 import { fileURLToPath } from 'node:url';
 import type { Fault } from '../load/faulty.ts';
@@ -45,6 +45,7 @@ export async function underFault(
     const seconds = bench.plan.quick ? 4 : bench.plan.seconds;
     const url = `${subject.urls.plain}/64`;
     await closedLoop(bench, subject, { url, services: 1, seconds: bench.plan.warmSeconds });
+    await openLoop(bench, subject, { url, rate: RATE, seconds: bench.plan.warmSeconds });
     await fetch(`http://127.0.0.1:${first}/break`);
     const trial = await openLoop(bench, subject, { url, rate: RATE, seconds });
     const counts = (await (await fetch(`http://127.0.0.1:${first}/counts`)).json()) as number[];
