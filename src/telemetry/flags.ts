@@ -1,7 +1,7 @@
 /**
- * Envoy's response flags of one request, as access log, metrics, spans and decision records show them: the
- * failure's own flag, after DI where the request was held up on purpose, then URX where the attempts were used up, or UO where a retry was wanted and the budget
- * or `maxRetries` did not allow it.
+ * Envoy's response flags of one request, as access log, metrics, spans and decision records show them: the failure's own flag,
+ * after DI where the request was held up on purpose, then URX where the attempts were used up, or UO where a retry was
+ * wanted and the budget or `maxRetries` did not allow it.
  */
 import type { RequestRecord } from './record.ts';
 
