@@ -80,6 +80,24 @@ describe('on the per-try timeout', () => {
     await backend.close();
   });
 
+  test('one that fails leaves the request to the attempt that still runs', async () => {
+    let first: ServerResponse | null = null;
+    const backend = await httpBackend((_, response, index) => {
+      if (index === 0) first = response;
+      else response.socket?.destroy();
+    });
+    const rule = PER_TRY.replace('backoff: 1ms', 'backoff: 1ms, attempts: 1');
+    await withProxy(oneService([backend.port], { rule, service: FREELY }), async (proxy) => {
+      const answer = ask(proxy, request('GET'));
+      await until(() => backend.requests.length === 2, 'the second attempt');
+      await until(() => proxy.gauge('a', 'requests') === 1, 'its end');
+      (first as ServerResponse | null)?.end('late');
+      assert.match(await answer, /^HTTP\/1\.1 200 [\s\S]*late$/);
+      assert.deepEqual(outcomes(await proxy.decision()), ['200', 'closed-before-response']);
+    });
+    await backend.close();
+  });
+
   test('a request that may not be sent twice simply goes on', async () => {
     const held: ServerResponse[] = [];
     const backend = await httpBackend((incoming, response, index) => {

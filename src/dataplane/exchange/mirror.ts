@@ -120,7 +120,7 @@ class Mirror implements AttemptOwner, TimerOwner {
     this.body.push(chunk);
     this.attempt?.onBodyProgress();
     this.body.own();
-    if (this.body.full) this.abandon();
+    if (!this.over && this.body.full) this.abandon();
   }
 
   onEnd(trailers: HeaderList | null): void {

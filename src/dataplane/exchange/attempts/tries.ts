@@ -234,12 +234,13 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
 
   onAttemptFailed(attempt: Attempt, why: Failure): void {
     const { policy, record } = this;
+    const { othersRun } = this;
     this.forget(attempt);
     if (attempt === this.answering) {
       this.owner.onTriesFailed(why);
       return;
     }
-    if (this.othersRun) return;
+    if (othersRun) return;
     const decision = afterFailure(policy, why, record.method, attempt.started, attempt.record.reused);
     if (this.tryAgain(attempt, decision, -1)) return;
     this.owner.onTriesFailed(why);
@@ -320,7 +321,7 @@ export class Tries implements AttemptOwner, Attempted, HedgeOwner, TimerOwner {
     this.end();
   }
 
-  /** Besides one attempt, others are under way or about to begin. */
+  /** Besides one attempt, which `live` still holds, others are under way or about to begin. */
   private get othersRun(): boolean {
     return this.live.length > 1 || this.backoffTimer?.armed === true;
   }
