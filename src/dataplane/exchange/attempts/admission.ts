@@ -2,10 +2,7 @@
 import { type Failure, failure } from '../../../base/index.ts';
 import { COUNTER, type RequestRecord } from '../../../telemetry/index.ts';
 import { BREAKER_LIMITS, type BreakerGauge } from '../../policy/index.ts';
-import type { CompiledRule } from '../../router/index.ts';
 import type { PickedEndpoint, UpstreamService } from '../../upstream/index.ts';
-import type { RulePolicy } from '../context.ts';
-import type { GatedRequest } from '../gates/gates.ts';
 import type { Affinity } from './affinity.ts';
 
 export type Admission =
@@ -46,21 +43,6 @@ export function noteLimit(record: RequestRecord, name: string, value: number, ob
   record.limitValue = value;
   record.observedValue = observed;
 }
-
-/**
- * Whether the request is refused because the node is overloaded; then the record says which resource is short (in percent of its
- * maximum), and the answer that it is this proxy.
- */
-export function shed(rule: CompiledRule<RulePolicy>, request: ShedRequest): boolean {
-  const { overload, random } = request.context;
-  if (overload?.refuses(rule.attached.priority, random) !== true) return false;
-  const { cause, causePressure } = overload;
-  noteLimit(request.record, `overloadManager.${cause}`, 100, Math.round(causePressure * 100));
-  request.addAnswerField('x-envoy-local-overloaded', 'true');
-  return true;
-}
-
-type ShedRequest = Pick<GatedRequest, 'context' | 'record' | 'addAnswerField'>;
 
 function refused(why: Failure): Admission {
   return { picked: null, failure: why };
