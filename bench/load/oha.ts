@@ -15,6 +15,8 @@ export interface OhaOptions {
   readonly keepAlive?: boolean;
   /** Default: 10. */
   readonly timeoutSeconds?: number;
+  /** Requests under way at the end: true, waited for; false, cut off and not counted. Default: true. */
+  readonly waits?: boolean;
 }
 
 export interface OhaResult {
@@ -43,7 +45,7 @@ export function ohaCommand(oha: string, options: OhaOptions): string[] {
     '--latency-correction',
     '-z',
     `${options.seconds}s`,
-    '-w',
+    ...(options.waits === false ? [] : ['-w']),
     '-t',
     `${options.timeoutSeconds ?? 10}s`,
     ...(options.rate === null ? [] : ['-q', String(Math.max(1, Math.round(options.rate)))]),
@@ -65,13 +67,16 @@ interface OhaJson {
   readonly errorDistribution: Readonly<Record<string, number>>;
 }
 
+/** How oha counts those that `waits: false` cut off. */
+const CUT_OFF = 'aborted due to deadline';
+
 export function parseOha(stdout: string): OhaResult {
   const json = JSON.parse(stdout) as OhaJson;
   const sum = (counts: readonly (readonly [string, number])[]): number =>
     counts.reduce((total, [, count]) => total + count, 0);
   const statuses = Object.entries(json.statusCodeDistribution);
   const answered = sum(statuses);
-  const failed = sum(Object.entries(json.errorDistribution));
+  const failed = sum(Object.entries(json.errorDistribution).filter(([error]) => error !== CUT_OFF));
   const good = sum(statuses.filter(([status]) => status.startsWith('2')));
   const percentile = (name: string): number => (json.latencyPercentiles[name] ?? Number.NaN) * 1e3;
   return {
