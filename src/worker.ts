@@ -6,7 +6,6 @@
 import { Session } from 'node:inspector/promises';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import {
-  acceptQueues,
   type Clock,
   collectGarbage,
   descriptorsMax,
@@ -330,26 +329,8 @@ export class DataPlane {
     this.overload =
       config === null
         ? null
-        : new WorkerOverload(
-            config,
-            this.ledger.overload,
-            this.clock,
-            (sinceMs) => this.worstAcceptWaitMs(sinceMs),
-            () => this.meetOverload(),
-          );
+        : new WorkerOverload(config, this.ledger.overload, this.clock, () => this.listeners.values());
     this.context.overload = this.overload?.overload ?? null;
-    this.meetOverload();
-  }
-
-  private worstAcceptWaitMs(sinceMs: number): number {
-    const queues = acceptQueues();
-    let worst = 0;
-    for (const listener of this.listeners.values())
-      worst = Math.max(worst, listener.acceptWaitMs(queues, sinceMs));
-    return worst;
-  }
-
-  private meetOverload(): void {
     for (const listener of this.listeners.values()) listener.meetOverload();
   }
 

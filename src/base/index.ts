@@ -1,6 +1,6 @@
 /** base: what everything else may use. It knows nothing of proxies but their failure codes and limits. */
 
-export { acceptQueues, socketInode } from './accept-queue.ts';
+export { acceptQueue, socketInode } from './accept-queue.ts';
 export { invariant } from './assert.ts';
 export { type AltNames, altNames, nameMismatch, normalName } from './certificate-names.ts';
 export { type Clock, FakeClock, systemClock } from './clock.ts';

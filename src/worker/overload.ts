@@ -3,7 +3,7 @@
  * measured for the node (memory, descriptors), works out what to do, and shows it in the ledger. So a worker that is late sheds
  * its own load, and nobody has to be asked while the supervisor is busy.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { type Clock, collectGarbage, LIMITS } from '../base/index.ts';
 import type { OverloadManagerConfig } from '../config/index.ts';
@@ -15,16 +15,30 @@ const RESOLUTION_MS = 10;
 /** How much of a new delay counts at once: a collection of garbage stops the loop for a moment, and is no overload. */
 const SMOOTHING = 0.3;
 const NANOSECONDS = 1e6;
+/** An event loop that waited for events longer than this share of the time has accepted whoever came: nobody need be asked. */
+const IDLE_SHARE = 0.05;
 
 const ACTIONS = Object.keys(OVERLOAD_ACTIONS) as OverloadAction[];
+
+/** What of a listener overload concerns. */
+export interface OverloadedListener {
+  /**
+   * How long a connection that comes now will wait, by the pace of the last `sinceMs`, which were so many turns of an event loop
+   * without rest; 0: not known. Once a refresh.
+   */
+  acceptWaitMs(sinceMs: number, turns: number): number;
+  /** Does what overload asks. */
+  meetOverload(): void;
+}
 
 export class WorkerOverload {
   readonly overload: Overload;
   readonly config: OverloadManagerConfig;
   private readonly line: OverloadLine;
   private readonly clock: Clock;
-  private readonly onUpdate: () => void;
-  private readonly worstAcceptWaitMs: (sinceMs: number) => number;
+  private readonly listeners: () => Iterable<OverloadedListener>;
+  private usage: EventLoopUtilization;
+  private turns: number;
   private refreshedMs: number;
   private lastWaitMs = 0;
   private readonly timer: NodeJS.Timeout;
@@ -32,22 +46,19 @@ export class WorkerOverload {
   private loopPressure = 0;
   private collectedMs = Number.NEGATIVE_INFINITY;
 
-  /**
-   * `worstAcceptWaitMs`: how long a connection that comes now will wait to be accepted, by the pace of the last so many ms.
-   * `onUpdate`: after every refresh. Stop it.
-   */
+  /** `listeners`: those that are open now. Stop it. */
   constructor(
     config: OverloadManagerConfig,
     line: OverloadLine,
     clock: Clock,
-    worstAcceptWaitMs: (sinceMs: number) => number,
-    onUpdate: () => void,
+    listeners: () => Iterable<OverloadedListener>,
   ) {
     this.config = config;
     this.line = line;
     this.clock = clock;
-    this.onUpdate = onUpdate;
-    this.worstAcceptWaitMs = worstAcceptWaitMs;
+    this.listeners = listeners;
+    this.usage = performance.eventLoopUtilization();
+    this.turns = loopTurns();
     this.refreshedMs = clock.nowMs();
     this.overload = new Overload(config);
     this.delay =
@@ -83,7 +94,7 @@ export class WorkerOverload {
     line.showPressure('heap', heap);
     line.showPressure('eventLoop', eventLoop);
     for (const action of ACTIONS) line.showAction(action, overload.state(action));
-    this.onUpdate();
+    for (const listener of this.listeners()) listener.meetOverload();
     if (overload.state('shrinkHeap') > 0) this.shrinkHeap();
   }
 
@@ -104,11 +115,24 @@ export class WorkerOverload {
     const { acceptQueue } = this.config.monitors;
     if (acceptQueue === null) return 0;
     const nowMs = this.clock.nowMs();
-    const waitMs = this.worstAcceptWaitMs(nowMs - this.refreshedMs);
+    const sinceMs = nowMs - this.refreshedMs;
     this.refreshedMs = nowMs;
+    const turns = this.turnsWithoutRest();
+    let waitMs = 0;
+    for (const listener of this.listeners()) waitMs = Math.max(waitMs, listener.acceptWaitMs(sinceMs, turns));
     const shorter = Math.min(waitMs, this.lastWaitMs);
     this.lastWaitMs = waitMs;
     return shorter / acceptQueue.maxWaitMs;
+  }
+
+  /** Since the last refresh; Infinity: the loop had nothing to do in between. */
+  private turnsWithoutRest(): number {
+    const turns = loopTurns() - this.turns;
+    this.turns += turns;
+    const usage = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(usage, this.usage);
+    this.usage = usage;
+    return utilization < 1 - IDLE_SHARE ? Number.POSITIVE_INFINITY : turns;
   }
 
   private shrinkHeap(): void {
@@ -117,6 +141,11 @@ export class WorkerOverload {
     this.collectedMs = nowMs;
     collectGarbage('regular');
   }
+}
+
+/** 0 where Node does not count them (before 20.18). */
+function loopTurns(): number {
+  return performance.nodeTiming.uvMetricsInfo?.loopCount ?? 0;
 }
 
 function heapPressure(): number {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { acceptQueues, socketInode } from '../../src/base/index.ts';
+import { acceptQueue, socketInode } from '../../src/base/index.ts';
 
 /** Listens, tells where, and stands still until it is told to go on. */
 const STANDS_STILL = `
@@ -18,7 +18,10 @@ server.listen({ port: 0, host: workerData.host }, () => {
 });
 `;
 
-for (const host of ['127.0.0.1', '::1']) {
+for (const [family, host] of [
+  ['IPv4', '127.0.0.1'],
+  ['IPv6', '::1'],
+] as const) {
   test(`connections that wait to be accepted on ${host} are counted`, {
     skip: process.platform !== 'linux',
   }, async () => {
@@ -31,13 +34,13 @@ for (const host of ['127.0.0.1', '::1']) {
       clients.push(client.on('error', () => {}));
       await once(client, 'connect');
     }
-    const waiting = acceptQueues().get(inode);
+    const waiting = acceptQueue(family, inode);
     for (const client of clients) client.destroy();
     Atomics.store(gate, 0, 1);
     Atomics.notify(gate, 0);
     await worker.terminate();
     assert.equal(waiting, 7);
-    assert.equal(acceptQueues().get(inode), undefined);
+    assert.equal(acceptQueue(family, inode), 0);
   });
 }
 

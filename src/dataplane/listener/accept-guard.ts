@@ -4,8 +4,8 @@
  * number is in the reserve. The system gives the lowest number that is free, so below it all are in use: exact over all threads
  * without counting. The reserve is for connections to endpoints, without which those of clients would be of no use.
  */
-import type { Server, Socket } from 'node:net';
-import { type Clock, LIMITS, socketInode } from '../../base/index.ts';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { acceptQueue, type Clock, LIMITS, socketInode } from '../../base/index.ts';
 
 export class AcceptGuard {
   private readonly server: Server;
@@ -19,6 +19,7 @@ export class AcceptGuard {
   /** As of the last look: how many wait, and how long it takes to accept one. */
   waiting = 0;
   msEach = 0;
+  private family: 'IPv4' | 'IPv6' = 'IPv4';
   private inode: number | null = null;
   private toldMs = Number.NEGATIVE_INFINITY;
 
@@ -53,13 +54,18 @@ export class AcceptGuard {
   /** The server listens, on a socket that may be a new one. */
   listening(): void {
     const { _handle: handle } = this.server as unknown as WithHandle;
+    this.family = (this.server.address() as AddressInfo).family === 'IPv6' ? 'IPv6' : 'IPv4';
     this.inode = socketInode(handle?.fd ?? -1);
     this.accepted = 0;
   }
 
-  /** How long a connection that comes now will wait, by the pace of the last `sinceMs`; 0: not known. */
-  waitMs(queues: ReadonlyMap<number, number>, sinceMs: number): number {
-    this.waiting = this.inode === null ? 0 : (queues.get(this.inode) ?? 0);
+  /**
+   * How long a connection that comes now will wait: see Listener. While some wait, the server accepts one in each turn; so the
+   * system is asked only where it was one in every other turn at least.
+   */
+  waitMs(sinceMs: number, turns: number): number {
+    const mayWait = 2 * this.accepted + 1 >= turns;
+    this.waiting = this.inode !== null && mayWait ? acceptQueue(this.family, this.inode) : 0;
     this.msEach = sinceMs / Math.max(1, this.accepted);
     this.accepted = 0;
     return this.waiting * this.msEach;

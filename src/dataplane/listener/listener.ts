@@ -98,9 +98,12 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     return this.listening.listen();
   }
 
-  /** How long a connection that comes now will wait, by the pace of the last `sinceMs`; 0: not known. Once a refresh. */
-  acceptWaitMs(queues: ReadonlyMap<number, number>, sinceMs: number): number {
-    return this.listening.acceptWaitMs(queues, sinceMs);
+  /**
+   * How long a connection that comes now will wait, by the pace of the last `sinceMs`, which were so many turns of the event
+   * loop (Infinity: it rested in between); 0: not known. Once a refresh.
+   */
+  acceptWaitMs(sinceMs: number, turns: number): number {
+    return this.listening.acceptWaitMs(sinceMs, turns);
   }
 
   get keepsAlive(): boolean {

@@ -74,9 +74,9 @@ export class ListeningSocket {
     this.server.close();
   }
 
-  /** How long a connection that comes now will wait, by the pace of the last `sinceMs`; 0: not known. Once a refresh. */
-  acceptWaitMs(queues: ReadonlyMap<number, number>, sinceMs: number): number {
-    this.waitMs = this.server.listening ? this.guard.waitMs(queues, sinceMs) : 0;
+  /** How long a connection that comes now will wait: see Listener. */
+  acceptWaitMs(sinceMs: number, turns: number): number {
+    this.waitMs = this.server.listening ? this.guard.waitMs(sinceMs, turns) : 0;
     return this.waitMs;
   }
 
