@@ -1,57 +1,145 @@
 /**
- * One measured window in which one of several backends fails: a fresh proxy and fresh backends, the fault from the moment at which
- * the proxy is warm and has settled at the rate that is measured.
+ * Windows in each of which one of several backends fails. All subjects run from beginning to end and are asked by turns, so
+ * that what else the machine does meets each of them; every window has backends of its own, and every fault of a round a service
+ * of its own, since ejections would carry over. A fault begins when the proxy has connections open and has settled at the rate that
+ * is measured.
  */
 import { fileURLToPath } from 'node:url';
 import type { Fault } from '../load/faulty.ts';
-import type { ProxySpec } from '../setup/spec.ts';
+import type { ProxySpec, ServiceSpec } from '../setup/spec.ts';
 import { type Bench, newSpec } from './bench.ts';
 import { freePorts } from './ports.ts';
-import { portAnswers } from './processes.ts';
+import { portAnswers, type Running } from './processes.ts';
 import type { Subject } from './subjects.ts';
 import { closedLoop, openLoop, type Trial } from './trials.ts';
 
 const BACKENDS = fileURLToPath(new URL('../load/faulty.ts', import.meta.url));
 /** Requests a second. */
 const RATE = 500;
+/** While backends that have just been started get warm. */
+const WARM = { rate: 2_000, seconds: 2 } as const;
+const SETTLE_SECONDS = 1;
+
+export interface Contender {
+  readonly name: string;
+  readonly start: (bench: Bench, spec: ProxySpec) => Promise<Subject>;
+  readonly changes: Partial<ProxySpec>;
+}
 
 export interface FaultPlan {
-  readonly fault: Fault;
-  /** Of which the last one fails. */
+  /** One after the other in each round. */
+  readonly faults: readonly Fault[];
+  /** Of each service; the last one fails. */
   readonly backends: number;
-  readonly seed: number;
+  readonly rounds: number;
+  /** At the rate that is measured, once for each contender. */
+  readonly settleSeconds: number;
 }
 
 /** `reached`: requests that reached a backend. */
-export async function underFault(
+export interface FaultTrial {
+  readonly trial: Trial;
+  readonly reached: number;
+}
+
+/** Contender → its rounds, in order. */
+export type FaultTrials = Readonly<Record<string, FaultTrial[]>>;
+
+/** For each of the faults, in their order. */
+export async function underFaults(
   bench: Bench,
-  start: (bench: Bench, spec: ProxySpec) => Promise<Subject>,
-  { fault, backends: count, seed }: FaultPlan,
-  changes: Partial<ProxySpec>,
-): Promise<{ trial: Trial; reached: number }> {
-  const ports = await freePorts(count);
-  const [first = 0] = ports;
-  const backends = await bench.processes.start(
-    'faulty backends',
-    [process.execPath, BACKENDS, fault, ports.join(','), String(seed)],
-    { core: bench.cores.backend, ready: () => portAnswers(ports[count - 2] as number) },
+  contenders: readonly Contender[],
+  plan: FaultPlan,
+): Promise<FaultTrials[]> {
+  const { faults, backends: count, rounds } = plan;
+  const healthy = await serviceOf(0, count);
+  const broken: ServiceSpec[] = [];
+  for (let i = 1; i <= rounds * faults.length; i++) broken.push(await serviceOf(i, count));
+  const found = faults.map(
+    (): FaultTrials => Object.fromEntries(contenders.map(({ name }): [string, FaultTrial[]] => [name, []])),
   );
-  const spec = await newSpec(bench, `fault-${fault}`, [{ name: 'plain', tls: false, mutual: false }], {
-    services: [{ name: 'svc-0', hostname: 'svc-0.bench.example', ports, protocol: 'http' }],
-    ...changes,
-  });
-  const subject = await start(bench, spec);
+  const running: { readonly name: string; readonly subject: Subject }[] = [];
+  const well = await startBackends(bench, healthy, 'none', 0);
   try {
-    const seconds = bench.plan.quick ? 4 : bench.plan.seconds;
-    const url = `${subject.urls.plain}/64`;
-    await closedLoop(bench, subject, { url, services: 1, seconds: bench.plan.warmSeconds });
-    await openLoop(bench, subject, { url, rate: RATE, seconds: bench.plan.warmSeconds });
-    await fetch(`http://127.0.0.1:${first}/break`);
-    const trial = await openLoop(bench, subject, { url, rate: RATE, seconds });
-    const counts = (await (await fetch(`http://127.0.0.1:${first}/counts`)).json()) as number[];
-    return { trial, reached: counts.reduce((sum, count) => sum + count, 0) };
+    for (const { name, start, changes } of contenders) {
+      const spec = await newSpec(bench, name, [{ name: 'plain', tls: false, mutual: false }], {
+        services: [healthy, ...broken],
+        ...changes,
+      });
+      const subject = await start(bench, spec);
+      running.push({ name, subject });
+      const url = urlOf(subject);
+      await closedLoop(bench, subject, { url, services: 1, seconds: bench.plan.warmSeconds });
+      await openLoop(bench, subject, { url, rate: RATE, seconds: plan.settleSeconds });
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const [i, fault] of faults.entries()) {
+        const service = broken[round * faults.length + i] as ServiceSpec;
+        for (const { name, subject } of running) {
+          const one = await underFault(bench, subject, service, fault, round + 1);
+          found[i]?.[name]?.push(one);
+          bench.say(`${fault} round ${round + 1}, ${name}: ${told(one)}`);
+        }
+      }
+    }
+    return found;
   } finally {
-    await subject.stop();
+    for (const { subject } of running) await subject.stop();
+    await well.stop();
+  }
+}
+
+async function underFault(
+  bench: Bench,
+  subject: Subject,
+  service: ServiceSpec,
+  fault: Fault,
+  seed: number,
+): Promise<FaultTrial> {
+  const [port] = service.ports;
+  const backends = await startBackends(bench, service, fault, seed);
+  try {
+    const asking = { url: urlOf(subject), host: service.hostname as string, rate: RATE };
+    await openLoop(bench, subject, { ...asking, ...WARM });
+    await openLoop(bench, subject, { ...asking, seconds: SETTLE_SECONDS });
+    await fetch(`http://127.0.0.1:${port}/break`);
+    const seconds = bench.plan.quick ? 4 : bench.plan.seconds;
+    const trial = await openLoop(bench, subject, { ...asking, seconds });
+    const counts = (await (await fetch(`http://127.0.0.1:${port}/counts`)).json()) as number[];
+    return { trial, reached: counts.reduce((sum, each) => sum + each, 0) };
+  } finally {
     await backends.stop();
   }
+}
+
+async function serviceOf(index: number, backends: number): Promise<ServiceSpec> {
+  const name = `svc-${index}`;
+  return {
+    name,
+    hostname: `${name}.bench.example`,
+    ports: await freePorts(backends),
+    protocol: 'http',
+  };
+}
+
+function startBackends(bench: Bench, { ports }: ServiceSpec, fault: Fault, seed: number): Promise<Running> {
+  const command = [process.execPath, BACKENDS, fault, ports.join(','), String(seed)];
+  return bench.processes.start(`backends: ${fault}`, command, {
+    core: bench.cores.backend,
+    ready: () => portAnswers(ports.at(-2) as number),
+  });
+}
+
+const urlOf = (subject: Subject): string => `${subject.urls.plain}/64`;
+
+export const attemptsOf = ({ trial, reached }: FaultTrial): number => reached / trial.requests;
+
+/** Of every trial, by contender. */
+export function eachOf<T>(found: FaultTrials, value: (one: FaultTrial) => T): Record<string, T[]> {
+  return Object.fromEntries(Object.entries(found).map(([name, trials]) => [name, trials.map(value)]));
+}
+
+function told(one: FaultTrial): string {
+  const { errors, requests, latencyMs } = one.trial;
+  return `${errors} of ${requests} failed, p99 ${latencyMs.p99?.toFixed(1)} ms, ${attemptsOf(one).toFixed(3)} attempts each`;
 }

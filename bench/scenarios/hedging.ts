@@ -4,14 +4,15 @@
  */
 import { pairedRatio, type Spread } from '../harness/stats.ts';
 import { OUTBOARD, startOutboard } from '../harness/subjects.ts';
-import { type CaseResult, caseResult, ratioOf, type Trial } from '../harness/trials.ts';
-import { type FaultPlan, underFault } from '../harness/under-fault.ts';
+import { type CaseResult, caseResult, ratioOf } from '../harness/trials.ts';
+import { attemptsOf, eachOf, type FaultTrial, underFaults } from '../harness/under-fault.ts';
+import type { Fault } from '../load/faulty.ts';
 import type { ProxySpec } from '../setup/spec.ts';
 import { type Reading, type Scenario, standardNotes } from './scenario.ts';
 
 interface Comparison {
   readonly name: string;
-  readonly fault: FaultPlan['fault'];
+  readonly fault: Fault;
   readonly changes: Partial<ProxySpec>;
 }
 
@@ -33,21 +34,25 @@ export const hedging: Scenario = {
     const ratios: Record<string, Spread> = {};
     for (const { name, fault, changes } of COMPARISONS) {
       const with_ = `${OUTBOARD}-${name}`;
-      const trials: Record<string, Trial[]> = { [with_]: [], [OUTBOARD]: [] };
-      const attempts: Record<string, number[]> = { [with_]: [], [OUTBOARD]: [] };
-      for (let round = 0; round < (bench.plan.quick ? 2 : bench.plan.rounds); round++) {
-        for (const subject of [with_, OUTBOARD]) {
-          const plan = { fault, backends: 10, seed: round + 1 };
-          const stated = subject === with_ ? changes : {};
-          const { trial, reached } = await underFault(bench, startOutboard, plan, stated);
-          trials[subject]?.push(trial);
-          attempts[subject]?.push(reached / trial.requests);
-          bench.say(
-            `${name} round ${round + 1}, ${subject}: ${trial.errors} of ${trial.requests} failed, p99 ${trial.latencyMs.p99?.toFixed(1)} ms, ${(reached / trial.requests).toFixed(3)} attempts each`,
-          );
-        }
-      }
-      const result = caseResult(name, trials);
+      const [found = {}] = await underFaults(
+        bench,
+        [
+          { name: with_, start: startOutboard, changes },
+          { name: OUTBOARD, start: startOutboard, changes: {} },
+        ],
+        {
+          faults: [fault],
+          backends: 10,
+          rounds: bench.plan.quick ? 2 : bench.plan.rounds,
+          settleSeconds: bench.plan.warmSeconds,
+        },
+      );
+      const each = <T>(value: (one: FaultTrial) => T): Record<string, T[]> => eachOf(found, value);
+      const attempts = each(attemptsOf);
+      const result = caseResult(
+        name,
+        each(({ trial }) => trial),
+      );
       cases.push(result);
       readings.push({ name: `${name}-attempts-per-request`, unit: '', values: attempts });
       ratios[`${name}_p99`] = ratioOf(result, ({ latencyMs }) => latencyMs.p99 as number, with_, OUTBOARD);
