@@ -87,6 +87,7 @@ export async function newSpec(
     mirrorToNobody: false,
     changing: false,
     protection: null,
+    callerConnections: null,
     collectorPort: bench.backend.collectorPort,
     ...changes,
   };

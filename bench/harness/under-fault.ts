@@ -16,6 +16,8 @@ import { closedLoop, openLoop, type Trial } from './trials.ts';
 const BACKENDS = fileURLToPath(new URL('../load/faulty.ts', import.meta.url));
 /** Requests a second. */
 const RATE = 500;
+/** So few that making them is not among the slowest hundredth of a window. */
+const CONNECTIONS = 16;
 /** While backends that have just been started get warm. */
 const WARM = { rate: 2_000, seconds: 2 } as const;
 const SETTLE_SECONDS = 1;
@@ -70,7 +72,12 @@ export async function underFaults(
       running.push({ name, subject });
       const url = urlOf(subject);
       await closedLoop(bench, subject, { url, services: 1, seconds: bench.plan.warmSeconds });
-      await openLoop(bench, subject, { url, rate: RATE, seconds: plan.settleSeconds });
+      await openLoop(bench, subject, {
+        url,
+        rate: RATE,
+        connections: CONNECTIONS,
+        seconds: plan.settleSeconds,
+      });
     }
     for (let round = 0; round < rounds; round++) {
       for (const [i, fault] of faults.entries()) {
@@ -99,7 +106,12 @@ async function underFault(
   const [port] = service.ports;
   const backends = await startBackends(bench, service, fault, seed);
   try {
-    const asking = { url: urlOf(subject), host: service.hostname as string, rate: RATE };
+    const asking = {
+      url: urlOf(subject),
+      host: service.hostname as string,
+      rate: RATE,
+      connections: CONNECTIONS,
+    };
     await openLoop(bench, subject, { ...asking, ...WARM });
     await openLoop(bench, subject, { ...asking, seconds: SETTLE_SECONDS });
     await fetch(`http://127.0.0.1:${port}/break`);

@@ -8,6 +8,7 @@ import { hostCpu } from './host-cpu.ts';
 import { http2 } from './http2.ts';
 import { memory } from './memory.ts';
 import { meshPath } from './mesh-path.ts';
+import { neighbours } from './neighbours.ts';
 import { oneHop } from './one-hop.ts';
 import { overload } from './overload.ts';
 import type { Scenario } from './scenario.ts';
@@ -24,4 +25,5 @@ export const SCENARIOS: readonly Scenario[] = [
   faults,
   hedging,
   overload,
+  neighbours,
 ];

@@ -97,6 +97,7 @@ export function outboardConfig(spec: ProxySpec): Record<string, unknown> {
       : {
           overloadManager: { resourceMonitors: { memory: { maxMemoryBytes: protection.memoryBytes } } },
         }),
+    ...(spec.callerConnections === null ? {} : { callers: { maxConnections: spec.callerConnections } }),
     accessLog: { path: outboardLog(spec) },
     admin: { address: `127.0.0.1:${spec.adminPort}` },
     workers: 1,

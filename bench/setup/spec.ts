@@ -66,6 +66,8 @@ export interface ProxySpec {
   readonly changing: boolean;
   /** Null: none, as everywhere but under overload. */
   readonly protection: Protection | null;
+  /** Outboard only: of one source address; null: as many as come. */
+  readonly callerConnections: number | null;
   /** OTLP over HTTP on loopback. */
   readonly collectorPort: number;
 }

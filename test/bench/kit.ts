@@ -25,6 +25,7 @@ export function withSpec<T>(use: (spec: ProxySpec) => T, changes: Partial<ProxyS
       mirrorToNobody: false,
       changing: false,
       protection: null,
+      callerConnections: null,
       collectorPort: 4_318,
       ...changes,
     });

@@ -1,7 +1,7 @@
 /** Attackers in a process of their own, one connection after the other, until the process is ended. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import {
@@ -42,11 +42,6 @@ export const ATTACKS: Readonly<Record<string, (i: number) => Buffer>> = {
 export const HONEST = 'no attack, a connection per request';
 /** What an attacker costs that never reaches the proxy: its connections are reset by a server of its own. */
 export const ELSEWHERE = 'the attacker is reset elsewhere';
-
-/** Neighbours that are no attackers, and want more than their share. */
-export const CROWD = 'a neighbour with 5,000 connections';
-export const SLOW_UPLOAD = 'a neighbour that sends 1 GB slowly';
-export const NEIGHBOURS = [CROWD, SLOW_UPLOAD];
 
 export interface Attacker {
   /** Connections that were opened, and attempts that were refused before that. */
@@ -109,40 +104,9 @@ async function askHonestly(port: number, from: string, counts: Counts): Promise<
   }
 }
 
-/** Opens as many as it gets, asks one thing on each, and keeps them; those that were reset it does not try again. */
-async function crowd(port: number, from: string): Promise<void> {
-  const counts: Counts = { connections: 0, refused: 0 };
-  let left = 5_000;
-  const next = async (): Promise<void> => {
-    while (left-- > 0) {
-      const socket = connect({ port, host: '127.0.0.1', localAddress: from });
-      socket.on('error', () => {});
-      socket.on('connect', () => socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
-      const answered = await new Promise((resolve) => {
-        socket.once('data', () => resolve(true)).once('close', () => resolve(false));
-      });
-      if (answered === true) counts.connections++;
-      else counts.refused++;
-      process.send?.(counts);
-    }
-  };
-  await Promise.all(Array.from({ length: 20 }, next));
-}
-
-async function uploadSlowly(port: number, from: string): Promise<void> {
-  const socket = connect({ port, host: '127.0.0.1', localAddress: from });
-  await once(socket, 'connect');
-  process.send?.({ connections: 1, refused: 0 });
-  socket.write(`POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: ${2 ** 30}\r\n\r\n`);
-  const piece = Buffer.alloc(16_384, 'x');
-  setInterval(() => socket.writableLength === 0 && socket.write(piece), 10);
-}
-
 async function attack(name: string, port: number, from: string): Promise<void> {
   const counts = { connections: 0, refused: 0 };
   if (name === HONEST) return askHonestly(port, from, counts);
-  if (name === CROWD) return crowd(port, from);
-  if (name === SLOW_UPLOAD) return uploadSlowly(port, from);
   const step = ATTACKS[name] ?? (ATTACKS.PING as (i: number) => Buffer);
   let toldMs = 0;
   for (;;) {

@@ -15,7 +15,7 @@ import { withNode } from '../kit/node.ts';
 import { peer } from '../kit/peers.ts';
 import { freePort, until } from '../kit/proxy.ts';
 import { oneService } from '../kit/raw.ts';
-import { ATTACKS, ELSEWHERE, HONEST, NEIGHBOURS, startAttacker } from './attackers.ts';
+import { ATTACKS, ELSEWHERE, HONEST, startAttacker } from './attackers.ts';
 import { endpoint } from './endpoints.ts';
 
 /** Of the good client. Each attacker has one of its own: the proxy remembers who offended. */
@@ -142,8 +142,8 @@ function envoyConfig(port: number, upstreamPort: number): unknown {
 async function ofOutboard(upstreamPort: number, options: Options, unbounded: boolean): Promise<Report> {
   const port = await freePort();
   const config = oneService([upstreamPort]).replace('127.0.0.1:0', `127.0.0.1:${port}`);
-  const callers = unbounded ? 'offences: off, turn: 0s' : 'maxConnections: 1000';
-  return withNode(`${config}\ncallers: { ${callers} }\nworkers: 1\n`, () => rows(port, options));
+  const callers = unbounded ? 'callers: { offences: off, turn: 0s }\n' : '';
+  return withNode(`${config}\n${callers}workers: 1\n`, () => rows(port, options));
 }
 
 async function ofEnvoy(path: string, upstreamPort: number, options: Options): Promise<Report> {
@@ -179,7 +179,7 @@ async function main(): Promise<void> {
       only: { type: 'string' },
     },
   });
-  const all = [ELSEWHERE, HONEST, ...Object.keys(ATTACKS), ...NEIGHBOURS];
+  const all = [ELSEWHERE, HONEST, ...Object.keys(ATTACKS)];
   const options: Options = {
     seconds: Number(values.seconds ?? 2),
     rounds: Number(values.rounds ?? 3),
