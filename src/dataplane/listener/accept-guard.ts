@@ -60,7 +60,7 @@ export class AcceptGuard {
   }
 
   /**
-   * How long a connection that comes now will wait: see Listener. While some wait, the server accepts one in each turn; so the
+   * How long a connection that comes now will wait: see ListeningSocket. While some wait, the server accepts one in each turn; so the
    * system is asked only where it was one in every other turn at least.
    */
   waitMs(sinceMs: number, turns: number): number {

@@ -98,10 +98,7 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     return this.listening.listen();
   }
 
-  /**
-   * How long a connection that comes now will wait, by the pace of the last `sinceMs`, which were so many turns of the event
-   * loop (Infinity: it rested in between); 0: not known. Once a refresh.
-   */
+  /** How long a connection that comes now will wait: see ListeningSocket. */
   acceptWaitMs(sinceMs: number, turns: number): number {
     return this.listening.acceptWaitMs(sinceMs, turns);
   }

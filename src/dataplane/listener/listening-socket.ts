@@ -74,7 +74,10 @@ export class ListeningSocket {
     this.server.close();
   }
 
-  /** How long a connection that comes now will wait: see Listener. */
+  /**
+   * How long a connection that comes now will wait, by the pace of the last `sinceMs`, which were so many turns of the event
+   * loop (Infinity: it rested in between); 0: not known. Once a refresh.
+   */
   acceptWaitMs(sinceMs: number, turns: number): number {
     this.waitMs = this.server.listening ? this.guard.waitMs(sinceMs, turns) : 0;
     return this.waitMs;
