@@ -1,8 +1,9 @@
 /**
  * Noisy neighbours: what a workload's 99th percentile is while nothing else goes on, beside a neighbour that opens 5,000 connections
- * (Outboard lets it have 1,000; Envoy knows no such limit), and beside one that sends 1 GB slowly. `elsewhere` is the crowd at a server of its own, which no proxy hears of: so much
- * of the rest is the machine's, on which workload and neighbour share a processor. Both proxies run all the
- * time and are asked by turns; a neighbour begins with the window and ends with it.
+ * (Outboard lets it have 1,000; Envoy knows no such limit), and beside one that sends 1 GB slowly. `elsewhere` is the crowd at a
+ * server in the neighbour's own process, which no proxy hears of: it tells that the machine has a part in the rest. It is no exact
+ * measure of that part, since its server works on the load core. Both proxies run all the time and are asked by turns; a
+ * neighbour begins with the window and ends with it.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,8 +2,8 @@
  * Overload: three times as many requests as can be served, on schedule, from clients that wait a second and then leave. What
  * counts is goodput: answers that came in time, over the time in which was asked. Twice, with a different thing that is too small.
  *
- * `handshakes`: the proxy, whose certificate has an RSA key of 4,096 bits, so that each new connection costs it some five
- * milliseconds and its client next to nothing. `service`: the endpoint, with eight places of ten milliseconds.
+ * `handshakes`: the proxy, whose certificate has an RSA key of 4,096 bits, so that a new connection costs it milliseconds, or
+ * much less where oha resumes a session (about half of them), and its client next to nothing. `service`: the endpoint, with eight places of ten milliseconds.
  *
  * Beside Outboard with its overload manager, and with adaptive concurrency for the service, stands Outboard without them. The peak is the best of
  * three short windows of a closed loop before. A shared machine may give the proxy less of its core while it is overloaded;
