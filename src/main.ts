@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 /** The `outboard` command. It ends the process by hand: nothing forgotten may keep a drained proxy alive. */
+import { collectWithoutHelpers } from './base/index.ts';
 import { main } from './cli/index.ts';
 
 /** A reader of our output that has stopped reading keeps us no longer than this. */
 const FLUSH_MS = 2_000;
 
+collectWithoutHelpers();
 // Whoever reads may have heard enough (`outboard schema | head`).
 process.stdout.on('error', () => {});
 const code = await main(process.argv.slice(2));

@@ -4,7 +4,7 @@ export { acceptQueue, socketInode } from './accept-queue.ts';
 export { invariant } from './assert.ts';
 export { type AltNames, altNames, nameMismatch, normalName } from './certificate-names.ts';
 export { type Clock, FakeClock, systemClock } from './clock.ts';
-export { collectGarbage } from './collect-garbage.ts';
+export { collectGarbage, collectWithoutHelpers } from './collect-garbage.ts';
 export { descriptorsMax, descriptorsOpen } from './descriptors.ts';
 export { formatDuration, parseDuration } from './duration.ts';
 export {
