@@ -19,6 +19,16 @@ export interface BufferAccount {
   readonly over: boolean;
 }
 
+class LentChunks {
+  /** Those that the kernel has not taken yet, in order. */
+  readonly waiting: Buffer[] = [];
+  readonly onWritten = (error?: Error | null): void => {
+    const chunk = this.waiting.shift();
+    // After an error Node may still hold on to the bytes: leave them to the collector.
+    if (chunk !== undefined && !error) returnChunk(chunk);
+  };
+}
+
 export class SocketOut implements PassTask {
   /** Null: nobody counts. */
   account: BufferAccount | null = null;
@@ -31,13 +41,8 @@ export class SocketOut implements PassTask {
   private queuedBytes = 0;
   /** Bytes that wait in the socket, as the account was told. */
   private waitingBytes = 0;
-  /** Chunks in lent slabs that the kernel has not taken yet, in order. */
-  private readonly lent: Buffer[] = [];
-  private readonly onLentWritten = (error?: Error | null): void => {
-    const chunk = this.lent.shift();
-    // After an error Node may still hold on to the bytes: leave them to the collector.
-    if (chunk !== undefined && !error) returnChunk(chunk);
-  };
+  /** Null: no slab was lent yet, as for most connections. */
+  private lent: LentChunks | null = null;
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -136,8 +141,9 @@ export class SocketOut implements PassTask {
   private send(chunk: Buffer): void {
     if (!this.socket.writable) return;
     if (isLent(chunk)) {
-      this.lent.push(chunk);
-      this.socket.write(chunk, this.onLentWritten);
+      this.lent ??= new LentChunks();
+      this.lent.waiting.push(chunk);
+      this.socket.write(chunk, this.lent.onWritten);
     } else this.socket.write(chunk);
   }
 }

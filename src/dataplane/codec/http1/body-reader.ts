@@ -10,13 +10,19 @@ import { type FailureKind, LIMITS } from '../../../base/index.ts';
 import type { HeaderList } from '../../../message/index.ts';
 import { BACKSLASH, CR, DQUOTE, EQUALS, FIELD_VALUE, HEX, LF, SEMICOLON, showByte, TOKEN } from './bytes.ts';
 import { FieldScanner, MORE, REFUSED } from './field-scanner.ts';
-import { SectionReader } from './section-reader.ts';
+import { type SectionLimits, SectionReader } from './section-reader.ts';
 import { trailersOf } from './trailers.ts';
 
 export interface BodySink {
   onBody(chunk: Buffer): void;
   onEnd(trailers: HeaderList | null): void;
 }
+
+const TRAILER_LIMITS: SectionLimits = {
+  lineBytes: 0,
+  tooLongLine: 'headers-too-large',
+  fieldBytes: LIMITS.trailerBytes,
+};
 
 const ENDED = 0;
 const LENGTH = 1;
@@ -39,11 +45,8 @@ export class BodyReader {
   kind: FailureKind | null = null;
   detail = '';
   private readonly sink: BodySink;
-  private readonly trailers = new SectionReader(null, new FieldScanner(LIMITS.trailerCount, false), {
-    lineBytes: 0,
-    tooLongLine: 'headers-too-large',
-    fieldBytes: LIMITS.trailerBytes,
-  });
+  /** Null before the first chunked body: most connections never bring one. */
+  private trailers: SectionReader | null = null;
   private state = ENDED;
   /** Bytes left of the body, or of the chunk. */
   private remaining = 0;
@@ -93,7 +96,7 @@ export class BodyReader {
   /** No more calls to the sink. */
   drop(): void {
     this.state = DROPPED;
-    this.trailers.drop();
+    this.trailers?.drop();
   }
 
   /** Returns where the body ended, or `end`, or REFUSED. */
@@ -163,6 +166,7 @@ export class BodyReader {
             return at + 1;
           }
           this.state = TRAILERS;
+          this.trailers ??= newTrailerReader();
           this.trailers.begin();
           return at + 1;
         case DATA_CR:
@@ -230,7 +234,7 @@ export class BodyReader {
   }
 
   private readTrailers(bytes: Buffer, at: number, end: number): number {
-    const { trailers } = this;
+    const trailers = this.trailers as SectionReader;
     const stop = trailers.read(bytes, at, end);
     if (stop === MORE) return MORE;
     if (stop === REFUSED) return this.refuse(trailers.kind as FailureKind, `trailer: ${trailers.detail}`);
@@ -253,6 +257,10 @@ export class BodyReader {
     this.detail = detail;
     return REFUSED;
   }
+}
+
+function newTrailerReader(): SectionReader {
+  return new SectionReader(null, new FieldScanner(LIMITS.trailerCount, false), TRAILER_LIMITS);
 }
 
 /** The bytes themselves when they are all wanted: a view costs 60 ns. */
