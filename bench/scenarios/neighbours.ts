@@ -1,9 +1,7 @@
 /**
  * Noisy neighbours: what a workload's 99th percentile is while nothing else goes on, beside a neighbour that opens 5,000 connections
- * (Outboard lets it have 1,000; Envoy knows no such limit), and beside one that sends 1 GB slowly. `elsewhere` is the crowd at a
- * server in the neighbour's own process, which no proxy hears of: it tells that the machine has a part in the rest. It is no exact
- * measure of that part, since its server works on the load core. Both proxies run all the time and are asked by turns; a
- * neighbour begins with the window and ends with it.
+ * (Outboard lets it have 1,000; Envoy knows no such limit), and beside one that sends 1 GB slowly. Both proxies run all the time
+ * and are asked by turns; a neighbour begins with the window and ends with it.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,10 +19,10 @@ const CONNECTIONS_MAX = 1_000;
 const ASKING = { rate: 500, connections: 16 } as const;
 /** See the faults. */
 const SETTLE_SECONDS = 60;
-/** Neighbours run at the lowest priority, all of their threads: what is seen is what they make the proxy do. */
-const LOW_PRIORITY = ['nice', '-n', '19'];
+/** The crowd comes for five of them. */
+const SECONDS_MIN = 10;
 
-const KINDS = ['quiet', 'elsewhere', 'crowd', 'upload'] as const;
+const KINDS = ['quiet', 'crowd', 'upload'] as const;
 type Kind = (typeof KINDS)[number];
 
 export const neighbours: Scenario = {
@@ -34,7 +32,7 @@ export const neighbours: Scenario = {
     const [sink = 0] = await freePorts(1);
     const subjects = await start(bench, sink);
     const { quick } = bench.plan;
-    const seconds = quick ? 4 : bench.plan.seconds;
+    const seconds = Math.max(SECONDS_MIN, bench.plan.seconds);
     const found = new Map<Kind, Record<string, Trial[]>>(
       KINDS.map((kind) => [kind, Object.fromEntries(subjects.map(({ name }) => [name, []]))]),
     );
@@ -72,10 +70,6 @@ export const neighbours: Scenario = {
       readings.push({ name: `${kind}-p99-over-quiet`, unit: '', values: multiples });
       ratios[`own_${kind}_p99`] = pairedRatio(p99s(found, kind, OUTBOARD), p99s(found, 'quiet', OUTBOARD));
     }
-    ratios.own_crowd_over_elsewhere_p99 = pairedRatio(
-      p99s(found, 'crowd', OUTBOARD),
-      p99s(found, 'elsewhere', OUTBOARD),
-    );
     for (const result of cases)
       ratios[`${result.name.slice('neighbour-'.length)}_p99`] = ratioOf(
         result,
@@ -110,9 +104,10 @@ async function beside(
   if (kind === 'quiet') return { trial: await ask(), counts: '' };
   const file = join(bench.directory, 'neighbour');
   rmSync(file, { force: true });
-  const command = [...LOW_PRIORITY, process.execPath, NEIGHBOUR, kind, new URL(url).port, file, String(sink)];
+  const command = [process.execPath, NEIGHBOUR, kind, new URL(url).port, file, String(sink)];
   const neighbour = await bench.processes.start(`neighbour: ${kind}`, command, {
     core: bench.cores.load,
+    niceness: 0,
     ready: async () => existsSync(file),
   });
   let trial: Trial;
