@@ -21,6 +21,11 @@ const CONNECTIONS = 16;
 /** While backends that have just been started get warm. */
 const WARM = { rate: 2_000, seconds: 2 } as const;
 const SETTLE_SECONDS = 1;
+/**
+ * Length of a window of `mixed`, in ordinary ones. The backend is ejected after five failures in a row, which come by chance, once
+ * in ten seconds or more: a short window shows whether they came.
+ */
+const MIXED_WINDOWS = 5;
 
 export interface Contender {
   readonly name: string;
@@ -115,7 +120,8 @@ async function underFault(
     await openLoop(bench, subject, { ...asking, ...WARM });
     await openLoop(bench, subject, { ...asking, seconds: SETTLE_SECONDS });
     await fetch(`http://127.0.0.1:${port}/break`);
-    const seconds = bench.plan.quick ? 4 : bench.plan.seconds;
+    const ordinary = bench.plan.quick ? 4 : bench.plan.seconds;
+    const seconds = fault === 'mixed' ? MIXED_WINDOWS * ordinary : ordinary;
     const trial = await openLoop(bench, subject, { ...asking, seconds });
     const counts = (await (await fetch(`http://127.0.0.1:${port}/counts`)).json()) as number[];
     return { trial, reached: counts.reduce((sum, each) => sum + each, 0) };
