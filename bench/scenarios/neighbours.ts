@@ -19,7 +19,7 @@ const CONNECTIONS_MAX = 1_000;
 const ASKING = { rate: 500, connections: 16 } as const;
 /** See the faults. */
 const SETTLE_SECONDS = 60;
-/** The crowd comes for five of them. */
+/** The crowd takes five to ask once for each of its connections. */
 const SECONDS_MIN = 10;
 
 const KINDS = ['quiet', 'crowd', 'upload'] as const;

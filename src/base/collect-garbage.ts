@@ -20,10 +20,10 @@ export function collectGarbage(flavor: Flavor = 'last-resort'): void {
 }
 
 /**
- * From now on a thread collects its own garbage, in small steps and short stops, except in the last stop of a large collection. V8
- * would have up to four helper threads mark beside it and copy with it. They take the processor from the workers, of which there is
- * one for each: where a collection of 20 MiB takes 25 ms of processor time, a worker stood still for all of them (biggest step 15 ms),
- * and does now for 7 (0.3). To be called before there are other threads.
+ * From now on a thread collects its own garbage, in small steps, except in the last stop of a large collection. V8 would have up to
+ * four helper threads mark beside it and copy with it; they take the processor from the workers, of which there is one for each.
+ * With 20 MiB alive the longest step before that last stop was 15 ms and is 0.3: docs/decisions/0019. To be called before there
+ * are other threads.
  */
 export function collectWithoutHelpers(): void {
   for (const flag of ['--no-concurrent-marking', '--no-parallel-scavenge']) setFlagsFromString(flag);
