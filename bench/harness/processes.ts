@@ -21,16 +21,17 @@ const ORPHANS_END =
     : [];
 
 /**
- * What is measured, and what measures it, goes before everything else that the machine does: a kernel thread that has the core
- * for milliseconds at a time is otherwise most of a quiet proxy's 99th percentile. Where this user may not ask for it, it stays as it is.
+ * What is measured, and what measures it, goes before what else the machine does: kernel threads have a core for milliseconds at a
+ * time. `nice` says on stderr when this user may not ask for it; then everything stays as it is.
  */
-const HIGHEST = -20;
-const MAY_PREFER = spawnSync('nice', ['-n', String(HIGHEST), 'true']).stderr.length === 0;
+const PREFER = ['nice', '-n', '-20'];
+const asked = spawnSync('nice', [...PREFER.slice(1), 'true']);
+const MAY_PREFER = asked.status === 0 && asked.stderr.length === 0;
 
 export interface StartOptions {
   readonly core: number;
-  /** Default: the highest priority. */
-  readonly niceness?: number;
+  /** At the highest priority; default: true. */
+  readonly preferred?: boolean;
   /** Resolves to true once it serves; asked every 20 ms. */
   readonly ready: () => Promise<boolean>;
 }
@@ -58,7 +59,7 @@ export class Processes {
 
   /** Starts a server and resolves when it is ready; rejects with the end of its output when it isn't. */
   async start(name: string, command: readonly string[], options: StartOptions): Promise<Running> {
-    const { child, output } = this.#spawn(command, options.core, options.niceness);
+    const { child, output } = this.#spawn(command, options.core, options.preferred);
     const deadline = performance.now() + READY_TIMEOUT_MS;
     while (!(await options.ready())) {
       if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
@@ -85,8 +86,8 @@ export class Processes {
     process.off('exit', this.#onExit);
   }
 
-  #spawn(command: readonly string[], core: number, niceness = HIGHEST) {
-    const prefer = MAY_PREFER && niceness !== 0 ? ['nice', '-n', String(niceness)] : [];
+  #spawn(command: readonly string[], core: number, preferred = true) {
+    const prefer = MAY_PREFER && preferred ? PREFER : [];
     const [program = '', ...args] = [...ORPHANS_END, ...prefer, 'taskset', '-c', String(core), ...command];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';

@@ -22,7 +22,7 @@ export function collectGarbage(flavor: Flavor = 'last-resort'): void {
 /**
  * From now on a thread collects its own garbage, in small steps, except in the last stop of a large collection. V8 would have up to
  * four helper threads mark beside it and copy with it; they take the processor from the workers, of which there is one for each.
- * With 20 MiB alive the longest step before that last stop was 15 ms and is 0.3: docs/decisions/0019. To be called before there
+ * With 17 MB alive the longest step before that last stop was 14 ms and more, and is 0.3: docs/decisions/0019. To be called before there
  * are other threads.
  */
 export function collectWithoutHelpers(): void {

@@ -34,7 +34,7 @@ export interface ClientUser {
 const LINK = Symbol('link');
 type LinkedSocket = Socket & { [LINK]: ClientLink };
 
-// One function for all connections: one each per connection is a twentieth of what an idle one holds.
+// One function for all connections: one each per connection is a twentieth of what a connection holds.
 
 function onDrain(this: Socket): void {
   (this as LinkedSocket)[LINK].onDrain();
