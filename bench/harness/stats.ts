@@ -1,5 +1,5 @@
 /**
- * The arithmetic of the results. Two proxies are compared round by round, A-B-A-B, each round's pair giving one ratio:
+ * The arithmetic of the results. Two proxies are compared round by round, each round's pair giving one ratio:
  * whatever disturbs the machine for longer than a round disturbs both. The median of those ratios is the figure, their
  * smallest and largest its spread.
  */
@@ -37,6 +37,11 @@ export function pairedRatio(a: readonly number[], b: readonly number[]): Spread 
     if (Number.isFinite(over) && under > 0) ratios.push(over / under);
   }
   return spread(ratios);
+}
+
+/** In what order they are asked in a round: who was last is first in the next, so that what one leaves behind meets both. */
+export function turnsOf<T>(contenders: readonly T[], round: number): readonly T[] {
+  return round % 2 === 0 ? contenders : contenders.toReversed();
 }
 
 /** Three significant digits; null for what was not measured, as JSON has no NaN. */

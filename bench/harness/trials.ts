@@ -8,7 +8,7 @@ import { type OhaOptions, ohaCommand, parseOha } from '../load/oha.ts';
 import { type LoadResult, parseWrk, type WrkOptions, wrkCommand } from '../load/wrk.ts';
 import { type Bench, CONNECTIONS, MULTIPLEXED, required, SERVICES } from './bench.ts';
 import { coreTime, cpuSeconds, idleShare } from './proc.ts';
-import { pairedRatio, type Spread, spread } from './stats.ts';
+import { pairedRatio, type Spread, spread, turnsOf } from './stats.ts';
 import { ENVOY, emptyLogs, OUTBOARD, type Subject } from './subjects.ts';
 
 /** Below this share of idle time the load core counts as the limit. */
@@ -154,7 +154,7 @@ export interface CaseResult {
   readonly loadBound: boolean;
 }
 
-/** A-B-A-B: every subject once per round, `rounds` times. */
+/** Every subject once per round, `rounds` times, in turns. */
 export async function interleave(
   bench: Bench,
   name: string,
@@ -164,7 +164,7 @@ export async function interleave(
 ): Promise<CaseResult> {
   const trials: Record<string, Trial[]> = Object.fromEntries(subjects.map((subject) => [subject.name, []]));
   for (let round = 0; round < rounds; round++) {
-    for (const subject of subjects) {
+    for (const subject of turnsOf(subjects, round)) {
       emptyLogs(subjects);
       const trial = await measure(subject);
       trials[subject.name]?.push(trial);

@@ -10,6 +10,7 @@ import type { ProxySpec, ServiceSpec } from '../setup/spec.ts';
 import { type Bench, newSpec } from './bench.ts';
 import { freePorts } from './ports.ts';
 import { portAnswers, type Running } from './processes.ts';
+import { turnsOf } from './stats.ts';
 import type { Subject } from './subjects.ts';
 import { closedLoop, openLoop, type Trial } from './trials.ts';
 
@@ -87,7 +88,7 @@ export async function underFaults(
     for (let round = 0; round < rounds; round++) {
       for (const [i, fault] of faults.entries()) {
         const service = broken[round * faults.length + i] as ServiceSpec;
-        for (const { name, subject } of running) {
+        for (const { name, subject } of turnsOf(running, round)) {
           const one = await underFault(bench, subject, service, fault, round + 1);
           found[i]?.[name]?.push(one);
           bench.say(`${fault} round ${round + 1}, ${name}: ${told(one)}`);

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Bench, newSpec } from '../harness/bench.ts';
 import { freePorts } from '../harness/ports.ts';
-import { pairedRatio, type Spread } from '../harness/stats.ts';
+import { pairedRatio, type Spread, turnsOf } from '../harness/stats.ts';
 import { OUTBOARD, type Subject, startEnvoy, startOutboard } from '../harness/subjects.ts';
 import { caseResult, closedLoop, openLoop, ratioOf, type Trial } from '../harness/trials.ts';
 import { type Reading, type Scenario, standardNotes } from './scenario.ts';
@@ -48,7 +48,7 @@ export const neighbours: Scenario = {
       }
       for (let round = 0; round < (quick ? 2 : bench.plan.rounds); round++) {
         for (const kind of KINDS) {
-          for (const subject of subjects) {
+          for (const subject of turnsOf(subjects, round)) {
             const { trial, counts } = await beside(bench, subject, kind, sink, seconds);
             found.get(kind)?.[subject.name]?.push(trial);
             bench.say(

@@ -10,7 +10,7 @@ import {
   processTree,
   pssBytes,
 } from '../../bench/harness/proc.ts';
-import { median, pairedRatio, rounded, spread } from '../../bench/harness/stats.ts';
+import { median, pairedRatio, rounded, spread, turnsOf } from '../../bench/harness/stats.ts';
 
 test('a median ignores order and what was not measured', () => {
   assert.equal(median([3, 1, 2]), 2);
@@ -28,6 +28,13 @@ test('rounds that one side lacks, and divisions by nothing, are left out', () =>
   assert.deepEqual(pairedRatio([2, 4, 6], [1, 0]), { median: 2, min: 2, max: 2, rounds: 1 });
   assert.equal(pairedRatio([1], []).rounds, 0);
   assert.ok(Number.isNaN(pairedRatio([], []).median));
+});
+
+test('who was asked last in a round is asked first in the next', () => {
+  assert.deepEqual(
+    [0, 1, 2].flatMap((round) => turnsOf(['a', 'b'], round)),
+    ['a', 'b', 'b', 'a', 'a', 'b'],
+  );
 });
 
 test('a spread is the smallest and the largest', () => {
