@@ -28,10 +28,13 @@ const PREFER = ['nice', '-n', '-20'];
 const asked = spawnSync('nice', [...PREFER.slice(1), 'true']);
 const MAY_PREFER = asked.status === 0 && asked.stderr.length === 0;
 
+/** SCHED_IDLE: at a mere lower priority a process still keeps its processor to the end of its slice when others wake up. */
+const GIVE_WAY = ['chrt', '--idle', '0'];
+
 export interface StartOptions {
   readonly core: number;
-  /** At the highest priority; default: true. */
-  readonly preferred?: boolean;
+  /** Runs only where the processor would be idle, instead of at the highest priority. */
+  readonly givesWay?: boolean;
   /** Resolves to true once it serves; asked every 20 ms. */
   readonly ready: () => Promise<boolean>;
 }
@@ -59,7 +62,7 @@ export class Processes {
 
   /** Starts a server and resolves when it is ready; rejects with the end of its output when it isn't. */
   async start(name: string, command: readonly string[], options: StartOptions): Promise<Running> {
-    const { child, output } = this.#spawn(command, options.core, options.preferred);
+    const { child, output } = this.#spawn(command, options.core, options.givesWay);
     const deadline = performance.now() + READY_TIMEOUT_MS;
     while (!(await options.ready())) {
       if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
@@ -86,9 +89,9 @@ export class Processes {
     process.off('exit', this.#onExit);
   }
 
-  #spawn(command: readonly string[], core: number, preferred = true) {
-    const prefer = MAY_PREFER && preferred ? PREFER : [];
-    const [program = '', ...args] = [...ORPHANS_END, ...prefer, 'taskset', '-c', String(core), ...command];
+  #spawn(command: readonly string[], core: number, givesWay = false) {
+    const priority = givesWay ? GIVE_WAY : MAY_PREFER ? PREFER : [];
+    const [program = '', ...args] = [...ORPHANS_END, ...priority, 'taskset', '-c', String(core), ...command];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
     let tail = '';

@@ -1,8 +1,8 @@
 /**
  * Noisy neighbours: what a workload's 99th percentile is while nothing else goes on, beside a neighbour that opens 5,000 connections
  * (Outboard lets it have 1,000; Envoy knows no such limit), and beside one that sends 1 GB slowly. Both proxies run all the time
- * and are asked by turns; a neighbour begins with the window and ends with it. It has a lower priority than the workload, whose processor
- * it shares: what is to be seen is what it makes the proxy do.
+ * and are asked by turns; a neighbour begins with the window and ends with it. It gives way to the workload, whose processor it
+ * shares: what is to be seen is what it makes the proxy do.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -108,7 +108,7 @@ async function beside(
   const command = [process.execPath, NEIGHBOUR, kind, new URL(url).port, file, String(sink)];
   const neighbour = await bench.processes.start(`neighbour: ${kind}`, command, {
     core: bench.cores.load,
-    preferred: false,
+    givesWay: true,
     ready: async () => existsSync(file),
   });
   let trial: Trial;
