@@ -324,7 +324,7 @@ export const WORKER_ROWS = [
   [
     'callerReadsHeld',
     'outboard_caller_reads_held_total',
-    'Reads that waited because their caller had had its turn in that pass of the event loop.',
+    'Reads and TLS handshakes that waited because their caller had had its turn in that pass of the event loop.',
   ],
   [
     'spansDropped',

@@ -1,66 +1,13 @@
 /** What one caller may hold: the excess is refused and told apart, others notice nothing, and every unit comes back. */
 import assert from 'node:assert/strict';
-import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { endpoint } from '../http2-attacks/endpoints.ts';
 import { MovedClock } from '../http2-attacks/kit.ts';
 import { FramePeer } from '../http2-attacks/peer.ts';
-import { INITIAL_WINDOW, PING, get as request2, windowUpdate } from '../kit/frames.ts';
+import { PING } from '../kit/frames.ts';
 import { sessionClient } from '../kit/http2.ts';
 import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
-import { httpBackend, oneService, RawClient } from '../kit/raw.ts';
-
-const POD = '127.0.0.3';
-const OTHER = '127.0.0.4';
-const get = (path = '/'): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
-const answered = (text: string): boolean => text.includes('\r\n\r\n');
-
-/** An endpoint that answers `/held…` when the test lets it, and says in which order requests came. */
-async function backend() {
-  const held: (() => void)[] = [];
-  const paths: string[] = [];
-  const made = await httpBackend((request, response) => {
-    const path = request.url ?? '';
-    paths.push(path);
-    if (path.startsWith('/held')) held.push(() => response.end('ok'));
-    else response.end('ok');
-  });
-  return {
-    port: made.port,
-    paths,
-    held,
-    release(): void {
-      for (const answer of held.splice(0)) answer();
-    },
-  };
-}
-
-function withCallers<T>(
-  port: number,
-  callers: string,
-  use: (proxy: TestProxy) => Promise<T>,
-  parts: Parameters<typeof oneService>[1] & { clock?: MovedClock } = {},
-): Promise<T> {
-  const { clock, ...sections } = parts;
-  const yaml = `${oneService([port], sections)}callers: { ${callers} }\n`;
-  return withProxy(yaml, use, clock === undefined ? {} : { clock });
-}
-
-async function isReset(port: number, from: string): Promise<boolean> {
-  const client = await RawClient.connect(port, from).catch(() => null);
-  if (client === null) return true;
-  client.send(get());
-  await Promise.race([client.untilClosed(), client.until(answered).catch(() => '')]);
-  const reset = client.closed && client.text === '';
-  client.destroy();
-  return reset;
-}
-
-function caller(proxy: TestProxy, address: string) {
-  const found = proxy.ledger.callers.read(0, 64).find((each) => each.address === address);
-  assert.ok(found, `${address} is known`);
-  return found;
-}
+import { oneService, RawClient } from '../kit/raw.ts';
+import { answered, backend, caller, get, isReset, OTHER, POD, withCallers } from './callers-kit.ts';
 
 test('a connection beyond maxConnections is reset, one of another caller is not, and a closed one makes room', async () => {
   const upstream = await backend();
@@ -265,74 +212,6 @@ test('a request head that is never completed is an offence, a connection that sa
     { clock, listener: 'protocol: http' },
   );
 });
-
-const MIB = 2 ** 20;
-
-for (const version of ['HTTP/1.1', 'HTTP/2'] as const) {
-  test(`a caller that reads nothing of its answers gets no more requests, until it has read (${version})`, async () => {
-    const upstream = await endpoint('1.1', 8 * MIB);
-    await withCallers(upstream.port, `maxBufferedBytes: ${MIB}`, async (proxy) => {
-      const peers: { socket: Socket; destroy(): void }[] = [];
-      const other = await RawClient.connect(proxy.port, OTHER);
-      for (let i = 0; i < 12; i++) {
-        if (version === 'HTTP/1.1') peers.push((await RawClient.connect(proxy.port, POD)).send(get('/big')));
-        else
-          peers.push(
-            (await FramePeer.connectFrom(POD, proxy.port, INITIAL_WINDOW, 2 ** 24)).send(
-              windowUpdate(0, 2 ** 24),
-              request2(1, '/big'),
-            ),
-          );
-        peers.at(-1)?.socket.pause();
-      }
-      await until(() => caller(proxy, POD).bufferedBytes > MIB, 'more than a megabyte waits');
-      const refused = await (await RawClient.connect(proxy.port, POD)).send(get()).until(answered);
-      assert.match(refused, /^HTTP\/1.1 429 .*caller-buffers \(RL\)/s);
-      await other.send(get()).until((text) => text.endsWith('ok'));
-      await proxy.recorded();
-      const decision = proxy.decisions.find(({ code }) => code === 'caller-buffers');
-      assert.ok(decision);
-      assert.deepEqual([decision.limit, decision.limitValue], ['callers.maxBufferedBytes', MIB]);
-      assert.ok(decision.observedValue > MIB);
-      const most = caller(proxy, POD).bufferedBytes;
-      assert.ok(most < 2 * MIB, `${most} bytes wait`);
-      for (const peer of peers) peer.socket.resume();
-      await until(() => proxy.active === 0, 'all of it was read');
-      assert.equal(caller(proxy, POD).bufferedBytes, 0);
-      const again = await (await RawClient.connect(proxy.port, POD)).send(get()).until(answered);
-      assert.match(again, /^HTTP\/1.1 200 /);
-      for (const peer of peers) peer.destroy();
-      other.destroy();
-    });
-    await upstream.close();
-  });
-}
-
-test('beside a caller whose connections keep the worker busy another is served soon, and nobody loses an answer', async () => {
-  const upstream = await backend();
-  const pipelined = 60;
-  await withCallers(upstream.port, 'turn: 1ms', async (proxy) => {
-    const other = await RawClient.connect(proxy.port, OTHER);
-    await other.send(get()).until((text) => text.endsWith('ok'));
-    const session = await sessionClient(proxy.port, POD);
-    await until(() => !session.session.settling, 'settings');
-    const flood = await Promise.all(Array.from({ length: 40 }, () => RawClient.connect(proxy.port, POD)));
-    for (const client of flood) client.send(get().repeat(pipelined));
-    const streams = Array.from({ length: 60 }, (_, i) => session.request(`/${i}`, null));
-    const finished = (): number => flood.filter(({ text }) => answersIn(text) === pipelined).length;
-    other.text = '';
-    await other.send(get()).until((text) => text.endsWith('ok'));
-    assert.ok(finished() < flood.length, `${finished()} of ${flood.length} were served before`);
-    await until(() => finished() === flood.length, 'all answers');
-    for (const { status } of await Promise.all(streams)) assert.equal(status, 200);
-    for (const client of [other, ...flood]) client.destroy();
-    session.close();
-  });
-});
-
-function answersIn(text: string): number {
-  return text.split('HTTP/1.1 200 OK').length - 1;
-}
 
 const ONE_CONNECTION = 'circuitBreaker: { maxConnections: 1, maxPendingRequests: 6 }';
 

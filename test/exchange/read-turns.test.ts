@@ -34,8 +34,9 @@ function worker(turnMs: number) {
     return made as unknown as Link;
   };
   const read = (from: Link, text: string): void => turns.onRead(from, Buffer.from(text), text.length);
+  const arrive = (name: string, caller: number): void => turns.onArrival(caller, () => order.push(name));
   const pass = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  return { turns, order, link, read, pass, clock, held: () => held };
+  return { turns, order, link, read, arrive, pass, clock, held: () => held };
 }
 
 test('a caller with many connections is worked for one turn a pass, and the others of that pass come before its rest', async () => {
@@ -112,6 +113,36 @@ test('a read that takes longer than a turn is worked on in pieces from the next 
   assert.deepEqual(order, ['flood xxxx', 'other get'], 'one piece, then the other');
   for (let i = 0; i < 3; i++) await pass();
   assert.deepEqual(order.slice(2), ['flood xxxx', 'flood xxxx']);
+});
+
+test('of handshakes a caller gets one in a pass, and none when its turn is over', async () => {
+  const { order, link, read, arrive, pass, held } = worker(2);
+  const other = link('other', 2, 0.1);
+  read(other, 'hi');
+  for (let i = 0; i < 3; i++) arrive(`hello${i}`, 1);
+  read(other, 'get');
+  arrive('of another', 3);
+  assert.deepEqual(order.slice(1), ['hello0', 'other get', 'of another']);
+  assert.equal(held(), 2);
+  await pass();
+  arrive('late', 1);
+  assert.deepEqual(order.slice(4), ['hello1']);
+  for (let i = 0; i < 2; i++) await pass();
+  assert.deepEqual(order.slice(5), ['hello2', 'late']);
+  await pass();
+  for (let i = 0; i < 3; i++) read(link(`flood${i}`, 1, 1), 'get');
+  arrive('last', 1);
+  assert.deepEqual(order.slice(7), ['flood0 get', 'flood1 get']);
+  await pass();
+  assert.deepEqual(order.slice(9), ['flood2 get', 'last']);
+});
+
+test('handshakes of a caller that is alone, or is not counted, never wait', () => {
+  for (const caller of [1, -1]) {
+    const { arrive, order, held } = worker(1);
+    for (let i = 0; i < 5; i++) arrive('hello', caller);
+    assert.deepEqual([order.length, held()], [5, 0]);
+  }
 });
 
 test('of a connection that has closed meanwhile nothing is worked on', async () => {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PREFACE } from '../../src/dataplane/codec/http2/index.ts';
 import { FirstBytes, type Spoken } from '../../src/dataplane/listener/first-bytes.ts';
-import { cuts, helloOf, inRecords, seeded } from './kit.ts';
+import { helloOf } from '../kit/hello.ts';
+import { cuts, inRecords, seeded } from './kit.ts';
 
 interface Case {
   readonly name: string;

@@ -1,8 +1,6 @@
-/** What tests of TCP and of TLS passed through share: configurations, clients that end as told, hellos. */
+/** What tests of TCP and of TLS passed through share: configurations, clients that end as told, cuts. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, connect as dial, type Socket } from 'node:net';
-import { type ConnectionOptions, connect } from 'node:tls';
+import { connect as dial } from 'node:net';
 import type { TestProxy } from '../kit/proxy.ts';
 import { type RawBackend, RawClient } from '../kit/raw.ts';
 
@@ -58,21 +56,6 @@ export async function refusal(port: number, bytes: string | Buffer = ''): Promis
 
 export function isReset(client: RawClient): boolean {
   return client.closed && client.error?.code === 'ECONNRESET';
-}
-
-/** The bytes of a real ClientHello. */
-export async function helloOf(options: ConnectionOptions): Promise<Buffer> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  const client = connect({ host: '127.0.0.1', port, ...options });
-  client.on('error', () => {});
-  const [socket] = (await once(server, 'connection')) as [Socket];
-  const [bytes] = (await once(socket, 'data')) as [Buffer];
-  socket.destroy();
-  client.destroy();
-  server.close();
-  return bytes;
 }
 
 /** The handshake message of a hello in records of so many bytes. */

@@ -4,9 +4,10 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { helloOf } from '../kit/hello.ts';
 import { type TestProxy, until, withProxy } from '../kit/proxy.ts';
 import { type RawBackend, rawBackend } from '../kit/raw.ts';
-import { endpointsOf, helloOf, seeded, tcpService } from './kit.ts';
+import { endpointsOf, seeded, tcpService } from './kit.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;

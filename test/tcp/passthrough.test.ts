@@ -5,9 +5,10 @@ import { connect as dial, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
 import { createCa, issueCertificate } from '../kit/certs.ts';
+import { helloOf } from '../kit/hello.ts';
 import { until, withProxy } from '../kit/proxy.ts';
 import { RawClient, rawBackend } from '../kit/raw.ts';
-import { cuts, endpointsOf, helloOf, inRecords, refusal, seeded } from './kit.ts';
+import { cuts, endpointsOf, inRecords, refusal, seeded } from './kit.ts';
 
 const ca = createCa({ commonName: 'ca' });
 /** What a test that failed has left open would keep the file from ending. */

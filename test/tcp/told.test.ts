@@ -9,11 +9,12 @@ import type { ListenerConfig, Snapshot } from '../../src/config/index.ts';
 import { Conductor, type ExchangeContext } from '../../src/dataplane/exchange/index.ts';
 import { compileConnectionRoutes } from '../../src/dataplane/router/index.ts';
 import type { TcpWaiter, UpstreamService } from '../../src/dataplane/upstream/index.ts';
+import { helloOf } from '../kit/hello.ts';
 import { withNode } from '../kit/node.ts';
 import { freePort, until } from '../kit/proxy.ts';
 import { RawClient, rawBackend } from '../kit/raw.ts';
 import { bench, facts } from '../telemetry/kit.ts';
-import { endpointsOf, helloOf, refusal } from './kit.ts';
+import { endpointsOf, refusal } from './kit.ts';
 
 function config(db: number, pass: number, endpoint: number): string {
   return `
@@ -171,6 +172,7 @@ test('who waits for a slot in vain is refused after so long, and told which limi
   const context = {
     clock,
     wheel,
+    callers: { accountOf: () => null },
     random: () => 0,
     recorder: made.recorder,
     connectionRoutes: compileConnectionRoutes({ tlsRoutes: [], tcpRoutes } as unknown as Snapshot, null),

@@ -1,28 +1,9 @@
 /** Reading a ClientHello: real ones, every cut of them, and seeded damage. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { type ConnectionOptions, connect } from 'node:tls';
 import { normalName } from '../../src/base/index.ts';
 import { type Hello, readHello, sealedWith } from '../../src/dataplane/transport/tls-hello.ts';
-
-async function helloOf(options: ConnectionOptions): Promise<Buffer> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect({
-    host: '127.0.0.1',
-    port: (server.address() as { port: number }).port,
-    ...options,
-  });
-  client.on('error', () => {});
-  const [socket] = (await once(server, 'connection')) as [import('node:net').Socket];
-  const [bytes] = (await once(socket, 'data')) as [Buffer];
-  socket.destroy();
-  client.destroy();
-  server.close();
-  return bytes;
-}
+import { helloOf } from '../kit/hello.ts';
 
 function read(bytes: Buffer): Hello | null {
   const out: Hello = { serverName: 'stale', ticketNameAt: 99 };

@@ -22,6 +22,7 @@ import type { Conductor } from '../exchange/index.ts';
 import type { Callers } from '../policy/index.ts';
 import { createTlsTerminator, type TlsTerminator } from '../transport/index.ts';
 import { ClientLink, type ClientUser } from './client-link.ts';
+import { factsOf } from './connection-facts.ts';
 import type { ListenerContext } from './context.ts';
 import { Detection } from './detect.ts';
 import { TLS_HANDSHAKE } from './first-bytes.ts';
@@ -321,13 +322,18 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
       // Who speaks no HTTP would take its refusal for an answer: OpenSSL says no in its own words.
       const isTls = head[0] === TLS_HANDSHAKE || this.config.protocol === 'tcp';
       if (isTls && this.terminator !== null) {
-        this.terminator.accept(socket, head);
+        this.turns.onArrival(facts.caller, () => this.shakeHands(socket, head));
         return;
       }
       this.pending.delete(socket);
       this.refusePlain(socket, facts);
     });
     socket.resume();
+  }
+
+  private shakeHands(socket: Socket, head: Buffer): void {
+    if (this.terminator !== null) this.terminator.accept(socket, head);
+    else socket.destroy(); // a reload has taken TLS from the listener
   }
 
   /** Tells a client in plain HTTP that this port speaks TLS. */
@@ -384,16 +390,4 @@ export class Listener implements ListenerContext, ProxyHeaderOwner, TimerOwner {
     this.wheel.cancel(this.tunnelTimer);
     for (const resolve of this.onEmpty.splice(0)) resolve();
   }
-}
-
-function factsOf(socket: Socket, listener: string, caller: number): ConnectionFacts {
-  return {
-    listener,
-    remoteAddress: socket.remoteAddress ?? '',
-    caller,
-    remotePort: socket.remotePort ?? 0,
-    localAddress: socket.localAddress ?? '',
-    localPort: socket.localPort ?? 0,
-    tls: null,
-  };
 }

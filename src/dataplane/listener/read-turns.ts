@@ -3,6 +3,7 @@
  * thousand busy connections makes each pass as long as a thousand requests take, for everybody. Here a caller is worked for
  * so long in a pass; what else was read of it is kept, and its connections are read no further, until the pass is over and
  * the others have been served. Nothing is lost of the worker's time: when the others have sent nothing, the next turn follows at once.
+ * Of TLS handshakes, which take as long as tens of requests, a caller gets one in a pass.
  *
  * Time is what passes between one read and the next: no clock is read for it that the requests do not read themselves. What
  * one read brings may take longer than a turn (64 KiB are hundreds of small requests): of a caller that has sent such reads they are
@@ -32,6 +33,8 @@ export class ReadTurns implements PassTask {
   private readonly usedMs = new Float64Array(LIMITS.callers);
   private readonly usedIn = new Uint32Array(LIMITS.callers);
   private readonly slowUntilMs = new Float64Array(LIMITS.callers);
+  /** By caller: the pass of its last handshake. */
+  private readonly greetedIn = new Uint32Array(LIMITS.callers);
   /** Who is being worked for, since when. */
   private reader = -1;
   private readerSinceMs = 0;
@@ -41,6 +44,8 @@ export class ReadTurns implements PassTask {
   private otherMs = Number.NEGATIVE_INFINITY;
   /** Connections of which bytes wait, in the order in which they came. */
   private held: ClientLink[] = [];
+  /** By caller: handshakes that wait, in the order in which they came. */
+  private readonly arrivals = new Map<number, (() => void)[]>();
 
   constructor(turnMs: number, clock: Clock, preciseClock: Clock, counters: CounterBlock) {
     this.turnMs = turnMs;
@@ -64,7 +69,7 @@ export class ReadTurns implements PassTask {
     const nowMs = this.clock.nowMs();
     this.charge(nowMs);
     this.note(caller, nowMs);
-    if (link.user.takesTurns && nowMs - this.otherMs < RECENT_MS) {
+    if (link.user.takesTurns && this.othersCame(nowMs)) {
       if (this.isOver(caller)) {
         this.hold(link, bytes.subarray(0, length));
         return;
@@ -79,6 +84,20 @@ export class ReadTurns implements PassTask {
     link.user.onBytes(bytes, length);
   }
 
+  /** A client wants a handshake: `begin` is called now, or when its caller's turn comes again, be the client still there or not. */
+  onArrival(caller: number, begin: () => void): void {
+    if (this.turnMs === 0 || caller < 0) {
+      begin();
+      return;
+    }
+    const nowMs = this.clock.nowMs();
+    this.charge(nowMs);
+    this.note(caller, nowMs);
+    const hadOne = this.greetedIn[caller] === this.pass;
+    if (this.othersCame(nowMs) && (hadOne || this.isOver(caller))) this.wait(caller, begin);
+    else this.greet(caller, begin);
+  }
+
   /** It is closed: what is held of it is of no use. */
   forget(link: ClientLink): void {
     if (link.held === null) return;
@@ -87,14 +106,20 @@ export class ReadTurns implements PassTask {
   }
 
   onPassEnd(): void {
-    const waiting = this.held;
+    const { held, arrivals } = this;
     this.passNoted = false;
     this.pass = (this.pass + 1) >>> 0;
     this.reader = -1;
     this.held = [];
     // What comes before it may close a connection, and forget it.
-    for (const link of waiting) if (link.held !== null) this.work(link, link.held);
-    if (this.held.length > 0) this.notePass();
+    for (const link of held) if (link.held !== null) this.work(link, link.held);
+    for (const [caller, waiting] of arrivals) {
+      if (this.isOver(caller)) continue;
+      const begin = waiting.shift();
+      if (waiting.length === 0) arrivals.delete(caller);
+      if (begin !== undefined) this.greet(caller, begin);
+    }
+    if (this.held.length > 0 || arrivals.size > 0) this.notePass();
   }
 
   /** Works on what is held of a connection, as long as the turn lasts. */
@@ -136,6 +161,21 @@ export class ReadTurns implements PassTask {
     this.add(link.facts.caller, this.preciseClock.nowMs() - sinceMs);
   }
 
+  /** How long it takes can't be measured here: Node does the most of it after `begin`, before the next read. */
+  private greet(caller: number, begin: () => void): void {
+    this.greetedIn[caller] = this.pass;
+    this.notePass();
+    begin();
+  }
+
+  private wait(caller: number, begin: () => void): void {
+    const waiting = this.arrivals.get(caller);
+    if (waiting === undefined) this.arrivals.set(caller, [begin]);
+    else waiting.push(begin);
+    this.counters.add(WORKER_COUNTER.callerReadsHeld, 1);
+    this.notePass();
+  }
+
   /** The socket is not read before these bytes have been worked on. */
   private hold(link: ClientLink, bytes: Buffer): void {
     const parts: Buffer[] = [];
@@ -172,6 +212,11 @@ export class ReadTurns implements PassTask {
     this.usedIn[caller] = this.pass;
     this.usedMs[caller] = used + ms;
     if (used + ms > NOTED_MS) this.notePass();
+  }
+
+  /** Another caller than the one that came last has been here lately. */
+  private othersCame(nowMs: number): boolean {
+    return nowMs - this.otherMs < RECENT_MS;
   }
 
   private isOver(caller: number): boolean {
