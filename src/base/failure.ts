@@ -136,7 +136,7 @@ export const FAILURE_KINDS = {
     status: 429,
     origin: 'proxy',
     retry: 'no',
-    cure: 'more than callers.maxBufferedBytes wait for the caller, which reads too slowly; see /callers',
+    cure: 'more than callers.maxBufferedBytes wait: answers that the caller reads too slowly, or uploads that endpoints do; see /callers',
   },
   'caller-connections': {
     flag: 'RL',

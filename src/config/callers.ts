@@ -6,7 +6,7 @@ export interface CallersConfig {
   readonly maxConnections: number;
   /** Requests under way, 0: any number. */
   readonly maxRequests: number;
-  /** Bytes that wait for a caller that reads slowly, 0: as many as its connections may hold. */
+  /** Bytes that wait of its answers and uploads, 0: as many as its connections may hold. */
   readonly maxBufferedBytes: number;
   /** How long a worker attends to one caller before others come, 0: no turns. */
   readonly turnMs: number;

@@ -82,6 +82,8 @@ export interface UpstreamStream {
   readonly endpointAddress: string;
   /** True when this connection has served a request before: then a silent close proves nothing. */
   readonly reused: boolean;
+  /** Bytes of the body that were sent, and that nobody has taken yet. */
+  readonly waitingBytes: number;
   sendHead(head: RequestHead): void;
   sendBody(chunk: Buffer): boolean;
   sendEnd(trailers: HeaderList | null): void;

@@ -29,12 +29,12 @@ export const callersSchema = z.strictObject({
   maxBufferedBytes: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'bytes' })
     .prefault(LIMITS.callerBufferedBytes)
     .describe(
-      'Bytes of answers that wait because the caller reads slowly. Above it each of its connections may hold less of them, and new requests are refused (429, flag RL). 0: off.',
+      'Bytes that wait: of answers, because the caller reads slowly; of uploads, because endpoints do, or for a retry. Above it each of its connections may hold less of them, nothing is kept for retries, and new requests are refused (429, flag RL). 0: off.',
     ),
   turn: duration({ min: 0, max: 1_000 })
     .prefault(formatDuration(LIMITS.callerTurnMs))
     .describe(
-      'How long a worker attends to what one caller has sent, while others send too, before it attends to them. 0s: off.',
+      'How long a worker attends to what one caller has sent, while others send too, before it attends to them; of TLS handshakes it does one of each caller at a time. 0s: off.',
     ),
   offences: z
     .union([choice(['off']), offences])

@@ -131,7 +131,8 @@ export class Exchange
     this.timeouts = record.grpc ? grpcTimeouts(timeouts, head.headers) : timeouts.http;
     if (this.timeouts.fromStart) this.startRequestTimer(this.timeouts);
     const again = retry.config.attempts > 0 || hedging !== null;
-    this.body = new RequestBody(again ? retry.config.replayBytes : 0);
+    const account = head.body === 'none' ? null : this.context.callers.accountOf(this.stream.facts.caller);
+    this.body = new RequestBody(again ? retry.config.replayBytes : 0, account);
     this.mirrors = Mirrors.of(this.context, rule.attached.mirrors, head, record, this.timeouts.requestMs);
     this.gates = Gates.of(this, this);
     if (head.body === 'none' || head.body === 'tunnel') this.requestComplete(null);
@@ -389,6 +390,7 @@ export class Exchange
     this.pacer?.stop();
     this.tries?.end();
     this.mirrors?.leave();
+    this.body?.release();
     this.body = null;
     if (this.placed) context.callers.endRequest(this.stream.facts.caller);
     record.endMs = context.clock.nowMs();

@@ -104,7 +104,7 @@ export class ClientLink {
 
   onClose(): void {
     this.turns.forget(this);
-    this.out.onClose();
+    this.out.stopCounting();
     this.user.onClose();
   }
 

@@ -121,8 +121,8 @@ export class SocketOut implements PassTask {
     this.waits(0);
   }
 
-  /** The connection is closed. */
-  onClose(): void {
+  /** Gives back what was counted, and counts no further: before the peer that it counts for is forgotten. */
+  stopCounting(): void {
     this.account?.add(-this.waitingBytes - this.queuedBytes);
     this.account = null;
   }

@@ -77,6 +77,10 @@ export class Http1UpstreamConnection
     return this.served > 1;
   }
 
+  get waitingBytes(): number {
+    return this.socket.writableLength;
+  }
+
   get capacity(): number {
     return this.state === 'idle' ? 1 : 0;
   }

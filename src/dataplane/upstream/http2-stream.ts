@@ -55,6 +55,10 @@ export class Http2UpstreamStream implements AttemptStream, StreamHandler, TurnTa
     this.reused = connection.served > 1;
   }
 
+  get waitingBytes(): number {
+    return this.stream?.queuedBytes ?? 0;
+  }
+
   begin(handler: UpstreamHandler): void {
     this.handler = handler;
   }

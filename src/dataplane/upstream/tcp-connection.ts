@@ -4,7 +4,7 @@
  */
 import { LIMITS, Timer, type TimerOwner, type TimerWheel } from '../../base/index.ts';
 import type { ByteHandler } from '../../message/index.ts';
-import { ByteSocket } from '../transport/index.ts';
+import { type BufferAccount, ByteSocket } from '../transport/index.ts';
 import type { CloseCause, UpstreamConnection } from './connection.ts';
 import type { Link, LinkUser } from './link.ts';
 
@@ -24,10 +24,16 @@ export class TcpUpstreamConnection implements UpstreamConnection, LinkUser, Time
     link.user = this;
   }
 
-  /** Whose bytes they are, from now on. */
-  begin(handler: ByteHandler): void {
+  /** Whose bytes they are, from now on; `account`: where those count that wait for the endpoint. */
+  begin(handler: ByteHandler, account: BufferAccount | null): void {
     this.stream.handler = handler;
+    this.link.out.account = account;
     this.link.socket.resume();
+  }
+
+  /** Whose account it was given is about to be forgotten. */
+  stopCounting(): void {
+    this.link.out.stopCounting();
   }
 
   /** Nobody wants it. */
@@ -47,6 +53,7 @@ export class TcpUpstreamConnection implements UpstreamConnection, LinkUser, Time
   }
 
   onDrain(): void {
+    this.link.out.onDrain();
     this.stream.onDrain();
   }
 
@@ -59,6 +66,7 @@ export class TcpUpstreamConnection implements UpstreamConnection, LinkUser, Time
     if (error !== null) this.closeCause = 'remote';
     if (this.stream.handler !== null && error !== null) this.cutRequests = 1;
     this.wheel.cancel(this.timer);
+    this.stopCounting();
     this.stream.onClose();
   }
 }

@@ -167,7 +167,10 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
 
   /** After a 101 answer: raw bytes of the client. */
   sendTunnel(chunk: Buffer): boolean {
-    return this.stream === null || this.stream.sendBody(chunk);
+    const { stream } = this;
+    if (stream === null || stream.sendBody(chunk)) return true;
+    this.body.waits(this.cursor, stream.waitingBytes);
+    return false;
   }
 
   endTunnel(): void {
@@ -276,6 +279,7 @@ export class Attempt implements ConnectionWaiter, UpstreamHandler, TimerOwner {
 
   onWritable(): void {
     if (this.sending === 'full') this.sending = 'open';
+    this.body.waits(this.cursor, 0);
     this.pumpBody();
     this.owner.onAttemptWritable(this);
   }

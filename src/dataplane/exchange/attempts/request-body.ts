@@ -3,16 +3,21 @@
  * taken is kept as well, up to a cap, so that another attempt can send it again. Over the cap the body is no
  * longer replayable, and only the unsent part is held, while the client is paused: memory stays bounded
  * by `LIMITS.highWaterBytes` plus one read.
+ *
+ * What it holds, and what endpoints are slow to take of it, counts for the caller. One that has more than its share keeps
+ * nothing for other attempts, and is paused as soon as anything waits.
  */
 import { joinSmall, LIMITS } from '../../../base/index.ts';
 import type { HeaderList, UpstreamStream } from '../../../message/index.ts';
-import { copyChunk } from '../../transport/index.ts';
+import { type BufferAccount, copyChunk } from '../../transport/index.ts';
 
 /** How far one attempt has come. */
 export interface BodyCursor {
   /** Chunks before this one have been taken. */
   next: number;
   takenBytes: number;
+  /** Of what was taken: bytes that wait before the endpoint, which is slow. */
+  waitingBytes: number;
 }
 
 export class RequestBody {
@@ -28,10 +33,14 @@ export class RequestBody {
   private borrowed = false;
   /** Something was sent and thrown away. */
   private dropped = false;
+  /** Null: nobody counts. */
+  private account: BufferAccount | null;
+  private countedBytes = 0;
 
-  /** `cap`: bytes kept for another attempt; 0 keeps none. */
-  constructor(cap: number) {
+  /** `cap`: bytes kept for another attempt; 0 keeps none. `account`: of the caller. */
+  constructor(cap: number, account: BufferAccount | null = null) {
     this.cap = cap;
+    this.account = account;
   }
 
   /** All of it has come. */
@@ -48,7 +57,8 @@ export class RequestBody {
   get full(): boolean {
     const { cursors } = this;
     const last = cursors[cursors.length - 1];
-    return this.heldBytes - (last === undefined ? 0 : last.takenBytes) >= LIMITS.highWaterBytes;
+    const unsentBytes = this.heldBytes - (last === undefined ? 0 : last.takenBytes);
+    return unsentBytes >= LIMITS.highWaterBytes || (unsentBytes > 0 && this.account?.over === true);
   }
 
   /** Takes a chunk, which stays valid until `own` is called. */
@@ -63,6 +73,8 @@ export class RequestBody {
   own(): void {
     if (!this.borrowed) return;
     this.borrowed = false;
+    this.count();
+    if (this.replayable && this.account?.over === true) this.giveUpReplay();
     const last = this.chunks.length - 1;
     if (last < 0) return;
     const chunk = this.chunks[last] as Buffer;
@@ -80,11 +92,12 @@ export class RequestBody {
   giveUpReplay(): void {
     this.replayable = false;
     this.dropSent();
+    this.count();
   }
 
   /** An attempt begins with the first byte; `close` when it is over. */
   open(): BodyCursor {
-    const cursor = { next: 0, takenBytes: 0 };
+    const cursor = { next: 0, takenBytes: 0, waitingBytes: 0 };
     this.cursors.push(cursor);
     return cursor;
   }
@@ -92,6 +105,13 @@ export class RequestBody {
   close(cursor: BodyCursor): void {
     const at = this.cursors.indexOf(cursor);
     if (at >= 0) this.cursors.splice(at, 1);
+    this.count();
+  }
+
+  /** The request is over: nothing of it counts any more. */
+  release(): void {
+    this.account?.add(-this.countedBytes);
+    this.account = null;
   }
 
   /**
@@ -99,6 +119,18 @@ export class RequestBody {
    * writable again, and must not be asked to; `open`: there is no more yet.
    */
   sendTo(stream: UpstreamStream, cursor: BodyCursor): 'ended' | 'full' | 'open' {
+    const state = this.feed(stream, cursor);
+    this.waits(cursor, state === 'full' ? stream.waitingBytes : 0);
+    return state;
+  }
+
+  /** So many bytes of what an attempt has taken wait before its endpoint. */
+  waits(cursor: BodyCursor, bytes: number): void {
+    cursor.waitingBytes = bytes;
+    this.count();
+  }
+
+  private feed(stream: UpstreamStream, cursor: BodyCursor): 'ended' | 'full' | 'open' {
     while (cursor.next < this.chunks.length) {
       const chunk = this.chunks[cursor.next] as Buffer;
       cursor.next++;
@@ -110,6 +142,18 @@ export class RequestBody {
     if (!this.ended) return 'open';
     stream.sendEnd(this.trailers);
     return 'ended';
+  }
+
+  private count(): void {
+    const { account, cursors } = this;
+    if (account === null) return;
+    let bytes = this.heldBytes;
+    // What is kept for another attempt is the memory that waits.
+    if (!this.replayable)
+      for (let i = 0; i < cursors.length; i++) bytes += (cursors[i] as BodyCursor).waitingBytes;
+    if (bytes === this.countedBytes) return;
+    account.add(bytes - this.countedBytes);
+    this.countedBytes = bytes;
   }
 
   /** Puts a tiny chunk into the one before it, where every attempt under way has taken both or neither. */

@@ -7,8 +7,9 @@
  */
 import { type Clock, type Failure, failure } from '../../../base/index.ts';
 import type { EndpointConfig } from '../../../config/index.ts';
-import type { ByteHandler, ByteStream, ConnectionFacts } from '../../../message/index.ts';
+import type { ByteHandler, ConnectionFacts } from '../../../message/index.ts';
 import type { AttemptRecord } from '../../../telemetry/index.ts';
+import type { BufferAccount } from '../../transport/index.ts';
 import type {
   AttemptOutcome,
   PickedEndpoint,
@@ -39,10 +40,12 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
   private readonly service: UpstreamService;
   private readonly picked: PickedEndpoint;
   private readonly clock: Clock;
+  private readonly account: BufferAccount | null;
   private state: State = 'waiting';
-  private stream: ByteStream | null = null;
+  private connection: TcpUpstreamConnection | null = null;
   private reported = false;
 
+  /** `account`: of the client. */
   constructor(
     owner: TcpAttemptOwner,
     client: ConnectionFacts,
@@ -50,6 +53,7 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
     picked: PickedEndpoint,
     record: AttemptRecord,
     clock: Clock,
+    account: BufferAccount | null,
   ) {
     this.owner = owner;
     this.client = client;
@@ -57,6 +61,7 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
     this.picked = picked;
     this.record = record;
     this.clock = clock;
+    this.account = account;
   }
 
   /** Asks for a connection; outcomes come as calls to the owner, a refusal before this returns. */
@@ -77,29 +82,34 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
 
   /** Only while connected, as the three that follow. */
   write(chunk: Buffer): boolean {
-    return this.stream === null || this.stream.write(chunk);
+    return this.connection === null || this.connection.stream.write(chunk);
   }
 
   sendEnd(): void {
-    this.stream?.end();
+    this.connection?.stream.end();
   }
 
   pause(): void {
-    this.stream?.pause();
+    this.connection?.stream.pause();
   }
 
   resume(): void {
-    this.stream?.resume();
+    this.connection?.stream.resume();
+  }
+
+  /** The client is gone: what still waits for the endpoint counts for nobody. */
+  stopCounting(): void {
+    this.connection?.stopCounting();
   }
 
   /** Ends it from our side. */
   cancel(why: Failure): void {
     if (this.state === 'ended') return;
-    const { stream } = this;
+    const { connection } = this;
     this.record.failure = why;
     this.end('abandoned');
-    if (stream === null) this.service.abandonCheckout(this);
-    else stream.reset();
+    if (connection === null) this.service.abandonCheckout(this);
+    else connection.stream.reset();
   }
 
   // TcpWaiter
@@ -110,11 +120,11 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
 
   onTcpConnection(connection: TcpUpstreamConnection): void {
     this.state = 'connected';
-    this.stream = connection.stream;
+    this.connection = connection;
     this.record.connected = true;
     this.record.connectMs = this.clock.nowMs() - this.record.startMs;
     this.report('success');
-    connection.begin(this);
+    connection.begin(this, this.account);
     this.owner.onAttemptConnected();
   }
 
@@ -165,7 +175,8 @@ export class TcpAttempt implements TcpWaiter, ByteHandler {
 
   private end(outcome: AttemptOutcome): void {
     this.state = 'ended';
-    this.stream = null;
+    this.stopCounting();
+    this.connection = null;
     this.record.endMs = this.clock.nowMs();
     this.report(outcome);
     this.service.releaseEndpoint(this.picked);

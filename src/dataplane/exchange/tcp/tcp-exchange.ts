@@ -117,6 +117,7 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
 
   onClosed(cutBy: string): void {
     this.clientClosed = true;
+    this.attempt?.stopCounting();
     if (cutBy !== '') this.onAborted(failure('downstream-gone', cutBy));
     else if (this.attempt === null) this.finish();
   }
@@ -211,7 +212,8 @@ export class TcpExchange implements ByteHandler, TcpAttemptOwner, TunnelOwner, T
     made.choice = picked.choice;
     record.attempts.push(made);
     this.awaitSlot(service.config.connectTimeoutMs);
-    this.attempt = new TcpAttempt(this, record.facts, service, picked, made, context.clock);
+    const account = context.callers.accountOf(record.facts.caller);
+    this.attempt = new TcpAttempt(this, record.facts, service, picked, made, context.clock, account);
     this.attempt.start();
   }
 
