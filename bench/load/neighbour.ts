@@ -4,14 +4,16 @@
  * `upload`: sends 1 GB at 1.6 MB/s, and listens on SINK for what arrives of it. It makes FILE when it has begun, and at its end
  * writes into it how many connections are open, and how many were reset. Arguments: crowd|upload PORT FILE [SINK].
  *
- * It shares a processor with the workload that is watched. So it gets warm at a server of its own before it begins: code that
- * is being compiled would be seen in the other's latencies.
+ * It shares a processor with the workload that is watched. So it gets warm at a server of its own before it begins, because code that
+ * is being compiled would be seen in the other's latencies; and it takes its ports in order and closes by resets, because a system
+ * that has to find a free port among thousands that are in use or wait does little else, and nobody interrupts it.
  */
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 
 const FROM = '127.0.0.9';
+const PORTS = { first: 10_000, last: 60_000 } as const;
 const CONNECTIONS = 5_000;
 /** More would be all that the processor has which it shares with the workload that is watched. */
 const TWO_EVERY_MS = 2;
@@ -25,11 +27,17 @@ const PIECE = Buffer.alloc(16_384, 'x');
 const PIECE_EVERY_MS = 10;
 
 const [kind = 'crowd', portText = '0', file = '', sink = '0'] = process.argv.slice(2);
+const sockets = new Set<Socket>();
 let open = 0;
 let reset = 0;
+/** Another one in each process: those of the last may still wait. */
+let localPort = PORTS.first + (process.pid % (PORTS.last - PORTS.first));
 
 function reach(port: number): Socket {
-  const socket = connect({ port, host: '127.0.0.1', localAddress: FROM });
+  localPort = localPort === PORTS.last ? PORTS.first : localPort + 1;
+  const socket = connect({ port, host: '127.0.0.1', localAddress: FROM, localPort });
+  sockets.add(socket);
+  socket.once('close', () => sockets.delete(socket));
   return socket.on('error', () => {});
 }
 
@@ -67,7 +75,7 @@ async function warm(): Promise<void> {
     await new Promise<void>((resolve) => {
       const socket = attempt(
         port,
-        () => socket.destroy(),
+        () => socket.resetAndDestroy(),
         () => {},
       ).once('close', resolve);
     });
@@ -109,7 +117,8 @@ function upload(port: number): void {
 
 process.on('SIGTERM', () => {
   writeFileSync(file, JSON.stringify({ open, reset }));
-  process.exit();
+  for (const socket of sockets) socket.resetAndDestroy();
+  setImmediate(() => process.exit());
 });
 if (kind === 'upload') upload(Number(portText));
 else await crowd(Number(portText));
