@@ -66,8 +66,10 @@ function locality(config: LocalityConfig): Rendered {
 }
 
 function session(config: SessionPersistenceConfig): Rendered {
-  const { sessionName, path, absoluteTimeoutMs, permanent, strict } = config;
+  const { type, sessionName, path, absoluteTimeoutMs, permanent, strict } = config;
+  if (type === 'header') return { type: 'Header', sessionName, strict };
   return {
+    type: 'Cookie',
     sessionName,
     ...given('absoluteTimeout', absoluteTimeoutMs > 0 ? absoluteTimeoutMs : null, formatDuration),
     cookieConfig: { lifetimeType: permanent ? 'Permanent' : 'Session', ...given('path', path, same) },

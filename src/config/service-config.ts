@@ -131,7 +131,9 @@ export type SubsetFallbackPolicy = 'none' | 'any-endpoint' | 'default-subset';
 
 /** A client keeps its endpoint by a cookie that names it: Gateway API's SessionPersistence. */
 export interface SessionPersistenceConfig {
-  /** Name of the cookie. */
+  /** What the client keeps, and sends with its requests. */
+  readonly type: 'cookie' | 'header';
+  /** Its name, of a header in lower case. */
   readonly sessionName: string;
   /** Path of the cookie; null: that of the request. */
   readonly path: string | null;

@@ -38,8 +38,8 @@ const CASES: readonly FaultCase[] = [
     name: 'localities that are for nothing, and for two things',
     yaml: `${locality('¦{}')}  - { name: t, endpoints: [{ address: 1.2.3.4:80 }], loadBalancer: { locality: ¦{ failover: [], distribute: [] } }, outlierDetection: {} }\n`,
     faults: [
-      ['loadBalancer.locality', 'one of failover, distribute, zoneAware', 'failover: []'],
-      ['loadBalancer.locality', 'one of failover, distribute, zoneAware', 'keep one'],
+      ['loadBalancer.locality', 'one of failover, failoverPriority, distribute, zoneAware', 'failover: []'],
+      ['loadBalancer.locality', 'one of failover, failoverPriority, distribute, zoneAware', 'keep one'],
     ],
   },
   {
@@ -61,6 +61,14 @@ const CASES: readonly FaultCase[] = [
     name: 'priorities beside failover, which makes them',
     yaml: service('loadBalancer: { locality: { failover: [] } }', ', priority: ¦1'),
     faults: [['endpoints[0].priority', 'no priority beside', 'remove one of the two']],
+  },
+  {
+    name: 'failover by a label that the node has not, and by where it is when nobody knows',
+    yaml: `${service('loadBalancer: { locality: { failoverPriority: ¦[rack, "disk=ssd"] } }', '', '')}  - { name: t, endpoints: [{ address: 1.2.3.4:80 }], loadBalancer: { locality: ¦{ failoverPriority: [topology.kubernetes.io/zone] } }, outlierDetection: {} }\n`,
+    faults: [
+      ['locality.failoverPriority', 'with the rack of this node', 'rack=VALUE'],
+      ['loadBalancer.locality', 'where this node is', 'locality: { region'],
+    ],
   },
   {
     name: 'callers that are no service',
@@ -115,6 +123,15 @@ services: [{ name: s, protocol: tcp, endpoints: [{ address: 1.2.3.4:80 }] }]
     name: 'a permanent session without an end',
     yaml: service('sessionPersistence: ¦{ sessionName: home, cookieConfig: { lifetimeType: Permanent } }'),
     faults: [['sessionPersistence', 'absoluteTimeout', '12h']],
+  },
+  {
+    name: 'a session by header with what only cookies have, and in a header that is not ours to add',
+    yaml: `${service('sessionPersistence: { sessionName: x-home, type: Header, absoluteTimeout: ¦1h, cookieConfig: ¦{} }')}  - { name: t, endpoints: [{ address: 1.2.3.4:80 }], sessionPersistence: { type: Header, sessionName: ¦Connection } }\n`,
+    faults: [
+      ['sessionPersistence.absoluteTimeout', 'no absoluteTimeout', 'type: Cookie'],
+      ['sessionPersistence.cookieConfig', 'no cookieConfig', 'type: Cookie'],
+      ['sessionPersistence.sessionName', 'a header that may be added', ''],
+    ],
   },
   {
     name: 'a session beside a key, and a cookie that has no name',
@@ -185,6 +202,7 @@ test('all of it is read, and /config says it back', () => {
   assert.equal(a?.defaultSubset, 'v1');
   assert.deepEqual(b?.loadBalancer.slowStart, { windowMs: 60_000, aggression: 1.5, minWeightPercent: 20 });
   assert.deepEqual(b?.sessionPersistence, {
+    type: 'cookie',
     sessionName: 'home',
     path: '/',
     absoluteTimeoutMs: 3_600_000,

@@ -1,5 +1,5 @@
 /** Endpoints that say their port, and clients that say what they got. */
-import { type IncomingMessage, request } from 'node:http';
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import type { TestContext } from 'node:test';
 import { httpBackend } from '../kit/raw.ts';
 
@@ -34,6 +34,7 @@ export interface Answer {
   readonly port: number;
   readonly body: string;
   readonly cookies: readonly string[];
+  readonly headers: IncomingHttpHeaders;
   readonly requestId: string;
 }
 
@@ -43,9 +44,9 @@ export async function ask(port: number, path = '/', headers: Record<string, stri
   });
   let body = '';
   for await (const chunk of response) body += String(chunk);
-  const { 'set-cookie': cookies = [], 'x-request-id': requestId } = response.headers;
-  const status = response.statusCode ?? 0;
-  return { status, port: Number(body), body, cookies, requestId: String(requestId) };
+  const { headers: got, statusCode: status = 0 } = response;
+  const { 'set-cookie': cookies = [], 'x-request-id': requestId } = got;
+  return { status, port: Number(body), body, cookies, headers: got, requestId: String(requestId) };
 }
 
 /** `{ address: …, more }`, as in the list of a service's endpoints. */

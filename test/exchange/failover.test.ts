@@ -48,6 +48,27 @@ test('near endpoints first; when they are ejected the next zone; when they are w
   });
 });
 
+test('failoverPriority: endpoints of the same host first, and others when they are ejected', async (t) => {
+  const all = await endpoints(t, 3);
+  const [near, ...far] = all as [Endpoint, Endpoint, Endpoint];
+  const yaml = `
+labels: { host: h1 }
+listeners: [{ name: web, address: 127.0.0.1:0 }]
+routes: [{ name: r, rules: [{ backendRefs: [{ name: a }], retry: { attempts: 2, codes: [503] } }] }]
+services:
+  - name: a
+    endpoints: [${listed(all, (i) => `labels: { host: h${i + 1} }`)}]
+    loadBalancer: { locality: { failoverPriority: [host] } }
+    outlierDetection: { consecutiveGatewayErrors: 1, maxEjectionPercent: 100 }
+`;
+  await withProxy(yaml, async (proxy) => {
+    for (let i = 0; i < 20; i++) assert.equal((await ask(proxy.port)).port, near.port);
+    near.status = 503;
+    const others = new Set(far.map(({ port }) => port));
+    for (let i = 0; i < 20; i++) assert.ok(others.has((await ask(proxy.port)).port));
+  });
+});
+
 test('a node that moves has other endpoints near', async (t) => {
   const all = await endpoints(t, 3);
   const port = await freePort();

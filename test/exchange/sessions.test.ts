@@ -1,4 +1,4 @@
-/** A client that keeps its endpoint by a cookie. */
+/** A client that keeps its endpoint by a cookie, or by a header. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withProxy } from '../kit/proxy.ts';
@@ -111,5 +111,45 @@ test('strict: a request whose endpoint is gone is refused, and told so', async (
     assert.equal(proxy.counter('a', 'statefulSessionFailedClosed'), 1);
     // A new client is welcome.
     assert.equal((await ask(proxy.port)).status, 200);
+  });
+});
+
+const headerFor = (port: number): string => Buffer.from(`127.0.0.1:${port}`).toString('base64');
+
+test('by header: the first answer names the endpoint, in Envoy’s form, and requests that say it again go there', async (t) => {
+  const all = await endpoints(t, 4);
+  const parts = session('type: Header').service.replace('home', 'X-Home');
+  await withProxy(oneService(portsOf(all), { service: parts }), async (proxy) => {
+    const homes = new Set<number>();
+    for (let client = 0; client < 40; client++) {
+      const first = await ask(proxy.port);
+      assert.equal(first.headers['x-home'], headerFor(first.port));
+      assert.deepEqual(first.cookies, []);
+      for (let i = 0; i < 3; i++) {
+        const again = await ask(proxy.port, '/', { 'x-home': headerFor(first.port) });
+        assert.equal(again.port, first.port);
+        assert.equal(again.headers['x-home'], undefined, 'the client knows');
+      }
+      homes.add(first.port);
+    }
+    assert.equal(homes.size, 4);
+    for (const none of ['', '%%%', headerFor(1), 'A'.repeat(200)]) {
+      const { status, port, headers } = await ask(proxy.port, '/', { 'x-home': none });
+      assert.equal(status, 200);
+      assert.equal(headers['x-home'], headerFor(port));
+    }
+  });
+});
+
+test('by header, when its endpoint is ejected the client is told of another', async (t) => {
+  const all = await endpoints(t, 3);
+  await withProxy(oneService(portsOf(all), session('type: Header')), async (proxy) => {
+    const first = await ask(proxy.port);
+    const home = all.find(({ port }) => port === first.port) as Endpoint;
+    home.status = 503;
+    const moved = await ask(proxy.port, '/', { home: headerFor(first.port) });
+    assert.equal(moved.status, 200);
+    assert.notEqual(moved.port, first.port);
+    assert.equal(moved.headers.home, headerFor(moved.port));
   });
 });

@@ -11,6 +11,7 @@ import { flag, integer, leaf, Refusal } from './scalar.ts';
 /** At most so many points or places: each worker makes them anew when endpoints change. */
 const RING_MAX = 262_144;
 const TABLE_MAX = 1_000_003;
+const FAILOVER_LABELS_MAX = 16;
 
 function isPrime(number: number): boolean {
   for (let divisor = 2; divisor * divisor <= number; divisor++) if (number % divisor === 0) return false;
@@ -124,6 +125,14 @@ const locality = z.strictObject({
     .describe(
       'The nearer endpoints first, as priorities: same sub-zone, zone, region, region to fail over to, others. May be empty.',
     ),
+  failoverPriority: z
+    .array(anyText('a label, or label=value', 574))
+    .min(1)
+    .max(FAILOVER_LABELS_MAX)
+    .optional()
+    .describe(
+      'Labels that count, in order: endpoints that have all of them in common with this node are first, then those with all but the last, and so on. label=value asks for that value.',
+    ),
   distribute: z
     .array(
       z.strictObject({
@@ -164,6 +173,6 @@ export const loadBalancerSchema = z.strictObject({
   locality: locality
     .optional()
     .describe(
-      'What the localities of endpoints are for: one of failover, distribute, zoneAware. Absent: nothing.',
+      'What the localities of endpoints are for: one of failover, failoverPriority, distribute, zoneAware. Absent: nothing.',
     ),
 });

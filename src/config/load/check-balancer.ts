@@ -1,5 +1,6 @@
 /** Checks of meaning for how a service chooses an endpoint. */
 import type { CheckContext } from './context.ts';
+import { isTopology, labelsOfNode, type Place } from './failover-priority.ts';
 import type { ServiceFields } from './service-schema.ts';
 import type { Path } from './source-text.ts';
 
@@ -91,13 +92,13 @@ function checkLocality(service: ServiceFields, at: Path, context: CheckContext):
   const { locality, consistentHash } = service.loadBalancer;
   if (locality === undefined) return;
   const path = [...at, 'locality'];
-  const stated = (['failover', 'distribute', 'zoneAware'] as const).filter(
+  const stated = (['failover', 'failoverPriority', 'distribute', 'zoneAware'] as const).filter(
     (key) => locality[key] !== undefined,
   );
   if (stated.length !== 1)
     context.faultIfWhole({
       path,
-      expected: 'one of failover, distribute, zoneAware',
+      expected: 'one of failover, failoverPriority, distribute, zoneAware',
       found: stated.length === 0 ? 'none' : stated.join(' and '),
       cure: stated.length === 0 ? 'failover: [] sends requests to the nearest endpoints' : 'keep one',
     });
@@ -114,7 +115,8 @@ function checkLocality(service: ServiceFields, at: Path, context: CheckContext):
       expected: 'no consistentHash beside zoneAware',
       cure: 'the key decides, not the zone; use distribute, or another policy',
     });
-  if (locality.failover !== undefined) checkFailover(service, path, context);
+  for (const key of ['failover', 'failoverPriority'] as const)
+    if (locality[key] !== undefined) checkFailover(service, path, key, context);
   locality.distribute?.forEach(({ to }, i) => {
     const total = Object.values(to).reduce((sum, weight) => sum + weight, 0);
     if (total !== 100)
@@ -127,21 +129,26 @@ function checkLocality(service: ServiceFields, at: Path, context: CheckContext):
   });
 }
 
-function checkFailover(service: ServiceFields, path: Path, context: CheckContext): void {
+function checkFailover(
+  service: ServiceFields,
+  path: Path,
+  key: 'failover' | 'failoverPriority',
+  context: CheckContext,
+): void {
   const { endpoints, outlierDetection, healthCheck } = service;
   endpoints?.forEach(({ priority }, i) => {
     if (priority > 0)
       context.faultIfWhole({
         path: [...path.slice(0, -2), 'endpoints', i, 'priority'],
-        expected: 'no priority beside locality.failover',
-        cure: 'failover makes priorities of localities; remove one of the two',
+        expected: `no priority beside locality.${key}`,
+        cure: `${key} makes priorities of its own; remove one of the two`,
       });
   });
   if (outlierDetection === undefined && healthCheck === undefined)
     context.faultIfWhole({
-      path: [...path, 'failover'],
+      path: [...path, key],
       severity: 'warning',
-      expected: 'outlierDetection or healthCheck beside failover',
+      expected: `outlierDetection or healthCheck beside ${key}`,
       cure: 'without them no endpoint is ever unhealthy, and nothing fails over',
     });
 }
@@ -151,6 +158,8 @@ export interface LocalityNeeds {
   readonly path: Path;
   /** The service that zoneAware names; null: none. */
   readonly localService: string | null;
+  /** Labels that failoverPriority compares with the node's; null: the node's locality is needed. */
+  readonly labels: readonly string[] | null;
 }
 
 /** Null: its localities mean nothing. */
@@ -160,15 +169,25 @@ export function localityNeeds({ loadBalancer }: ServiceFields, path: Path): Loca
   return {
     path: [...path, 'loadBalancer', 'locality'],
     localService: locality.zoneAware?.localService ?? null,
+    labels: locality.failoverPriority === undefined ? null : labelsOfNode(locality.failoverPriority),
   };
 }
 
 export function checkLocalityNeeds(
-  { path, localService }: LocalityNeeds,
-  nodeIsLocated: boolean,
+  { path, localService, labels }: LocalityNeeds,
+  node: Place,
   context: CheckContext,
 ): void {
-  if (!nodeIsLocated)
+  const missing = labels?.find((label) => !isTopology(label) && node.labels?.[label] === undefined);
+  if (missing !== undefined)
+    context.faultIfWhole({
+      path: [...path, 'failoverPriority'],
+      expected: `labels at the top of the file, with the ${missing} of this node`,
+      found: 'none',
+      cure: `add labels: { ${missing}: … }, or write ${missing}=VALUE`,
+    });
+  const needsLocality = labels === null || labels.some(isTopology);
+  if (needsLocality && node.locality === undefined)
     context.faultIfWhole({
       path,
       expected: 'locality at the top of the file, where this node is',

@@ -1,6 +1,7 @@
 /** Checks of meaning for subsets and sessions. */
 import { LIMITS } from '../../base/index.ts';
 import type { CheckContext } from './context.ts';
+import { whyNotChanged } from './names.ts';
 import type { ServiceFields } from './service-schema.ts';
 import type { Path } from './source-text.ts';
 
@@ -63,9 +64,25 @@ function checkSession(
   context: CheckContext,
 ): void {
   if (session === undefined) return;
-  const { absoluteTimeout, cookieConfig } = session;
+  const { type, sessionName, absoluteTimeout, cookieConfig } = session;
+  if (type === 'Header') {
+    for (const key of ['absoluteTimeout', 'cookieConfig'] as const)
+      if (session[key] !== undefined)
+        context.faultIfWhole({
+          path: [...path, key],
+          expected: `no ${key} beside type: Header`,
+          cure: `a header says nothing but where the endpoint is, and does not end; remove ${key}, or write type: Cookie`,
+        });
+    const reason = whyNotChanged(sessionName);
+    if (reason !== undefined)
+      context.faultIfWhole({
+        path: [...path, 'sessionName'],
+        expected: 'a header that may be added to answers',
+        cure: reason,
+      });
+  }
   // Gateway API's own rule.
-  if (cookieConfig.lifetimeType === 'Permanent' && absoluteTimeout === undefined)
+  if (cookieConfig?.lifetimeType === 'Permanent' && absoluteTimeout === undefined)
     context.faultIfWhole({
       path,
       expected: 'absoluteTimeout beside lifetimeType: Permanent',
@@ -76,13 +93,13 @@ function checkSession(
     context.faultIfWhole({
       path,
       expected: 'no consistentHash beside sessionPersistence',
-      cure: 'the cookie names the endpoint, or a hash finds it; remove one of the two',
+      cure: 'the session names the endpoint, or a hash finds it; remove one of the two',
     });
   if (protocol === 'tcp')
     context.faultIfWhole({
       path,
       expected: 'a service that speaks HTTP',
       found: 'protocol: tcp',
-      cure: 'bytes have no cookies; use consistentHash: { useSourceIp: true }',
+      cure: 'bytes have neither cookies nor headers; use consistentHash: { useSourceIp: true }',
     });
 }

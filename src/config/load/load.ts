@@ -79,10 +79,10 @@ export function loadConfig(text: string | Uint8Array, file: string, options: Loa
     checkRoutes(shaped.value, targets, context);
     checkL4Routes(shaped.value, targets, context);
     checkServices(shaped.value, context);
-    const { locality, services } = shaped.value;
-    services.forEach((service, i) => {
+    const node = shaped.value;
+    node.services.forEach((service, i) => {
       const needs = localityNeeds(service, ['services', i]);
-      if (needs !== null) checkLocalityNeeds(needs, locality !== undefined, context);
+      if (needs !== null) checkLocalityNeeds(needs, node, context);
     });
     if (faults.every((fault) => fault.severity === 'warning')) {
       const draft = toDraft(shaped.value, resolvePath, processorsOf(options));

@@ -64,6 +64,11 @@ export function hostname(options: { readonly wildcard: boolean }): Leaf<string> 
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
+/** Why filters may not change a header; undefined: they may. */
+export function whyNotChanged(name: string): string | undefined {
+  return FORBIDDEN_HEADERS.get(name.toLowerCase());
+}
+
 /** A field name (RFC 9110 section 5.1), as written; whoever looks one up lowers it. */
 export function headerName(use: 'match' | 'modify'): Leaf<string> {
   return text({
@@ -75,7 +80,7 @@ export function headerName(use: 'match' | 'modify'): Leaf<string> {
       if (name.startsWith(':'))
         return new Refusal('pseudo-headers have fields of their own: method, path, hostnames');
       if (name.length > 256 || !TOKEN.test(name)) return new Refusal(null);
-      const reason = use === 'modify' ? FORBIDDEN_HEADERS.get(name.toLowerCase()) : undefined;
+      const reason = use === 'modify' ? whyNotChanged(name) : undefined;
       return reason === undefined ? name : new Refusal(reason, 'a header that a filter may change');
     },
   });

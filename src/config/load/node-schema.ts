@@ -10,6 +10,7 @@ import { anyText, choice, filePath, objectName } from './names.ts';
 import { proxyProtocolSchema } from './proxy-protocol.ts';
 import { rateLimitsSchema } from './rate-limit-schema.ts';
 import { COUNT_MAX, flag, integer } from './scalar.ts';
+import { labelsSchema } from './subset-schema.ts';
 
 const certificate = z.strictObject({
   certFile: filePath().describe('PEM chain, leaf first.'),
@@ -188,5 +189,10 @@ export const drainSchema = () =>
 
 export const nodeLocalitySchema = () =>
   localitySchema().optional().describe('Where this node is, for services that balance by locality.');
+
+export const nodeLabelsSchema = () =>
+  labelsSchema()
+    .optional()
+    .describe('Labels of this node, such as kubernetes.io/hostname, for services with failoverPriority.');
 
 export type ListenerFields = z.infer<typeof listenerSchema>;

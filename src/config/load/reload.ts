@@ -15,6 +15,7 @@ import { checkNode } from './check-node.ts';
 import { checkRoute } from './check-route.ts';
 import { checkService } from './check-service.ts';
 import type { CheckContext, FaultSpec } from './context.ts';
+import type { Place } from './failover-priority.ts';
 import { type Fault, pathText } from './fault.ts';
 import {
   fileReadable,
@@ -62,9 +63,11 @@ interface Known {
   readonly routes: ReadonlyMap<string, KnownRoute>;
   readonly services: ReadonlyMap<string, KnownService>;
   readonly unbudgeted: ReadonlySet<string>;
+  /** Where the node was, as one text: localities and labels of a service may mean something else elsewhere. */
+  readonly place: string;
 }
 
-const NOTHING: Known = { routes: new Map(), services: new Map(), unbudgeted: new Set() };
+const NOTHING: Known = { routes: new Map(), services: new Map(), unbudgeted: new Set(), place: '' };
 
 export class ConfigLoader {
   private readonly file: string;
@@ -115,6 +118,7 @@ class LoadByMembers {
   private readonly withTls: ServiceFields[] = [];
   private readonly needs: LocalityNeeds[] = [];
   private targets = new RouteTargets([]);
+  private place = '';
   private lines: LineCounter | null = null;
   private nodes = 0;
 
@@ -145,13 +149,12 @@ class LoadByMembers {
     this.targets = new RouteTargets(config.listeners);
     const secrets = new Secrets(this.resolvePath);
     const listeners = config.listeners.map((listener) => listenerDraft(listener, secrets));
-    const services = this.services(secrets);
+    const services = this.services(config, secrets);
     const routes = this.routes();
     const whole: MemberSource = { data: rest.data, source: () => rest, prefix: [] };
     checkNode({ ...config, services: this.withTls }, this.contextOf(whole, 0));
     checkL4Routes(config, this.targets, this.contextOf(whole, 0));
-    for (const needs of this.needs)
-      checkLocalityNeeds(needs, config.locality !== undefined, this.contextOf(whole, 0));
+    for (const needs of this.needs) checkLocalityNeeds(needs, config, this.contextOf(whole, 0));
     // Half of it, because aliases count twice there.
     if (this.nodes > LIMITS.configNodes / 2) throw new NotByMembers();
     const node = nodeSettings(config, this.resolvePath, processorsOf(this.options));
@@ -161,7 +164,7 @@ class LoadByMembers {
   }
 
   learned(): Known {
-    return { ...this.found, unbudgeted: this.targets.unbudgeted };
+    return { ...this.found, unbudgeted: this.targets.unbudgeted, place: this.place };
   }
 
   /** The rest is checked with its lists empty; a list that could not be split is not read here. */
@@ -179,12 +182,15 @@ class LoadByMembers {
     return config;
   }
 
-  private services(secrets: Secrets): ServiceDraft[] {
+  private services(node: Place, secrets: Secrets): ServiceDraft[] {
     let endpoints = 0;
+    this.place = JSON.stringify([node.locality, node.labels]);
+    const moved = this.place !== this.known.place;
     const drafts = this.slices('services').map((slice, i) => {
       const text = this.textOf(slice);
-      const known = this.known.services.get(text);
-      const service = known ?? this.newService(text, slice, i, secrets);
+      const last = this.known.services.get(text);
+      const known = moved && last?.needs ? undefined : last;
+      const service = known ?? this.newService(text, slice, i, node, secrets);
       if (known?.tls) {
         checkService(known.tls, ['services', i], this.contextOf(this.read(text, slice), 2));
         gatherSecrets(known.tls, secrets);
@@ -202,7 +208,7 @@ class LoadByMembers {
     return drafts;
   }
 
-  private newService(text: string, slice: Slice, i: number, secrets: Secrets): KnownService {
+  private newService(text: string, slice: Slice, i: number, node: Place, secrets: Secrets): KnownService {
     const source = this.read(text, slice);
     const fields = shapeMember(serviceSchema, source.data);
     const warnings = this.warnings.length;
@@ -212,7 +218,7 @@ class LoadByMembers {
       endpoints: fields.endpoints?.length ?? 0,
       tls: fields.tls === undefined ? null : fields,
       needs: localityNeeds(fields, ['services', i]),
-      draft: serviceDraft(fields, secrets),
+      draft: serviceDraft(fields, node, secrets),
       nodes: measure(source.data, MEMBER_DEPTH).nodes,
     };
     // One with a warning is read with every load, because its place may be another.

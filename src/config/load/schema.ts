@@ -10,6 +10,7 @@ import {
   adminSchema,
   drainSchema,
   listenerSchema,
+  nodeLabelsSchema,
   nodeLocalitySchema,
   tracingSchema,
   workersSchema,
@@ -36,6 +37,7 @@ export const configSchema = z.strictObject({
   accessLog: accessLogSchema.optional().describe('One JSON line per request. Absent: none.'),
   admin: adminSchema.prefault({}).describe('The management server.'),
   locality: nodeLocalitySchema(),
+  labels: nodeLabelsSchema(),
   overloadManager: overloadManagerSchema
     .optional()
     .describe('What is done when the node is near its limits. Absent: nothing is watched.'),

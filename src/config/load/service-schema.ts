@@ -120,7 +120,9 @@ export const serviceSchema = z.strictObject({
   ...subsetFields,
   sessionPersistence: sessionPersistenceSchema
     .optional()
-    .describe("A client keeps its endpoint by a cookie: Gateway API's SessionPersistence. Absent: off."),
+    .describe(
+      "A client keeps its endpoint by a cookie or a header: Gateway API's SessionPersistence. Absent: off.",
+    ),
   connectTimeout: duration({ min: 1 })
     .prefault(formatDuration(LIMITS.connectTimeoutMs))
     .describe('For the TCP and the TLS handshake together.'),

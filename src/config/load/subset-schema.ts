@@ -5,14 +5,15 @@ import { duration, requestPath } from './measures.ts';
 import { anyText, choice, cookieName, objectName } from './names.ts';
 import { flag, integer } from './scalar.ts';
 
-const labels = () => z.record(anyText('the name of a label', 317), anyText('the value of a label', 256));
+export const labelsSchema = () =>
+  z.record(anyText('the name of a label', 317), anyText('the value of a label', 256));
 
 export const endpointFields = {
   priority: integer({ min: 0, max: 127 })
     .prefault(0)
     .describe('0 is first; the others get what the endpoints before them have no room for.'),
   locality: localitySchema().optional().describe('Where it is. Absent: not known.'),
-  labels: labels().optional().describe('What subsets go by.'),
+  labels: labelsSchema().optional().describe('What subsets and failoverPriority go by.'),
 };
 
 export const subsetFields = {
@@ -20,7 +21,7 @@ export const subsetFields = {
     .array(
       z.strictObject({
         name: objectName().describe('Unique among the subsets of the service; backendRefs name it.'),
-        labels: labels().describe('An endpoint is in it that has all of these.'),
+        labels: labelsSchema().describe('An endpoint is in it that has all of these.'),
       }),
     )
     .prefault([])
@@ -38,7 +39,12 @@ export const subsetFields = {
 };
 
 export const sessionPersistenceSchema = z.strictObject({
-  sessionName: cookieName().describe('Name of the cookie. It holds the address of the endpoint.'),
+  type: choice(['Cookie', 'Header'])
+    .prefault('Cookie')
+    .describe(
+      'What names the endpoint: a cookie, which clients send again by themselves, or a header of answers, which a client that knows of it sends with its requests.',
+    ),
+  sessionName: cookieName().describe('Name of the cookie or header. It holds the address of the endpoint.'),
   absoluteTimeout: duration({ min: 1000, max: 365 * 86_400_000 })
     .optional()
     .describe("A session ends so long after it began. Absent: with the client's own."),
@@ -51,8 +57,8 @@ export const sessionPersistenceSchema = z.strictObject({
         ),
       path: requestPath().optional().describe('Path of the cookie. Default: that of the request.'),
     })
-    .prefault({})
-    .describe('How the client keeps it.'),
+    .optional()
+    .describe('How the client keeps the cookie.'),
   strict: flag()
     .prefault(false)
     .describe(

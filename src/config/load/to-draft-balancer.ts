@@ -9,6 +9,7 @@ import type {
   ServiceConfig,
   SessionPersistenceConfig,
 } from '../service-config.ts';
+import { failoverPriority, type Place } from './failover-priority.ts';
 import type { ServiceFields } from './service-schema.ts';
 
 type Balancing = Pick<
@@ -26,7 +27,19 @@ export function balancingDraft(service: ServiceFields): Balancing {
   };
 }
 
-export function endpointDraft(fields: NonNullable<ServiceFields['endpoints']>[number]): EndpointDraft {
+/** `node`: for failoverPriority, which makes priorities of labels. */
+export function endpointDrafts(
+  { endpoints = [], loadBalancer }: ServiceFields,
+  node: Place,
+): EndpointDraft[] {
+  const labels = loadBalancer.locality?.failoverPriority;
+  return endpoints.map((fields) => {
+    const priority = labels === undefined ? fields.priority : failoverPriority(labels, node, fields);
+    return endpointDraft({ ...fields, priority });
+  });
+}
+
+function endpointDraft(fields: NonNullable<ServiceFields['endpoints']>[number]): EndpointDraft {
   const { address, weight, priority, locality: at, labels } = fields;
   return {
     address: address.host,
@@ -55,7 +68,7 @@ function loadBalancer(fields: BalancerFields): LoadBalancerConfig {
             minWeightPercent: slowStart.minWeightPercent,
           },
     overprovisioningFactor,
-    locality: fields.locality === undefined ? null : locality(fields.locality),
+    locality: locality(fields.locality ?? {}),
   };
 }
 
@@ -64,12 +77,12 @@ function peakEwma(fields: BalancerFields['peakEwma']): PeakEwmaConfig {
   return { defaultRttMs: fields?.defaultRtt ?? 30, decayMs: fields?.decay ?? 10_000 };
 }
 
-/** One of the three is stated: the checks saw to that. */
+/** No more than one is stated: the checks saw to that. Null: none, or failoverPriority, of which priorities are left. */
 function locality({
   failover,
   distribute,
   zoneAware,
-}: NonNullable<BalancerFields['locality']>): LocalityConfig {
+}: NonNullable<BalancerFields['locality']>): LocalityConfig | null {
   if (distribute !== undefined)
     return {
       type: 'distribute',
@@ -78,19 +91,20 @@ function locality({
         to: Object.entries(to).map(([pattern, weight]) => ({ locality: pattern, weight })),
       })),
     };
-  return zoneAware === undefined
-    ? { type: 'failover', failover: failover ?? [] }
-    : { type: 'zone-aware', ...zoneAware };
+  if (zoneAware !== undefined) return { type: 'zone-aware', ...zoneAware };
+  return failover === undefined ? null : { type: 'failover', failover };
 }
 
 function session(fields: ServiceFields['sessionPersistence']): SessionPersistenceConfig | null {
   if (fields === undefined) return null;
-  const { sessionName, absoluteTimeout, cookieConfig, strict } = fields;
+  const { type, sessionName, absoluteTimeout, cookieConfig, strict } = fields;
+  const isHeader = type === 'Header';
   return {
-    sessionName,
-    path: cookieConfig.path ?? null,
+    type: isHeader ? 'header' : 'cookie',
+    sessionName: isHeader ? sessionName.toLowerCase() : sessionName,
+    path: cookieConfig?.path ?? null,
     absoluteTimeoutMs: absoluteTimeout ?? 0,
-    permanent: cookieConfig.lifetimeType === 'Permanent',
+    permanent: cookieConfig?.lifetimeType === 'Permanent',
     strict,
   };
 }

@@ -7,11 +7,12 @@ import type { ListenerTls, UpstreamTls } from '../secrets.ts';
 import type { ListenerConfig, ListenerProtocol, NodeSettings } from '../snapshot.ts';
 import { adaptiveConcurrencyDraft } from './adaptive-concurrency.ts';
 import { callersConfig } from './callers.ts';
+import type { Place } from './failover-priority.ts';
 import type { ListenerFields } from './node-schema.ts';
 import { overloadManagerDraft } from './overload-manager.ts';
 import type { ConfigFields } from './schema.ts';
 import type { ServiceFields } from './service-schema.ts';
-import { balancingDraft, endpointDraft } from './to-draft-balancer.ts';
+import { balancingDraft, endpointDrafts } from './to-draft-balancer.ts';
 import { healthCheckDraft, outlierDraft } from './to-draft-health.ts';
 import { rateLimitDrafts } from './to-draft-rate-limit.ts';
 import { l4RouteDrafts, routeDraft } from './to-draft-route.ts';
@@ -27,7 +28,7 @@ export function toDraft(
     listeners: config.listeners.map((listener) => listenerDraft(listener, secrets)),
     routes: config.routes.map(routeDraft),
     ...l4RouteDrafts(config),
-    services: config.services.map((service) => serviceDraft(service, secrets)),
+    services: config.services.map((service) => serviceDraft(service, config, secrets)),
     secrets: secrets.files(),
   };
 }
@@ -139,12 +140,12 @@ const ALPN: Readonly<Record<ListenerProtocol, readonly string[]>> = {
   tcp: [],
 };
 
-export function serviceDraft(service: ServiceFields, secrets: Secrets): ServiceDraft {
+export function serviceDraft(service: ServiceFields, node: Place, secrets: Secrets): ServiceDraft {
   const { dns, retryBudget: budget, outlierDetection: outlier, healthCheck: check } = service;
   return {
     name: service.name,
     protocol: service.protocol,
-    endpoints: (service.endpoints ?? []).map(endpointDraft),
+    endpoints: endpointDrafts(service, node),
     dns:
       dns === undefined
         ? null

@@ -81,7 +81,6 @@ export const OTHER_WORDS: Readonly<Record<string, string>> = {
   localitylbsetting: 'use loadBalancer: { locality: … }',
   localityweightedlbconfig: 'use loadBalancer: { locality: { distribute: … } }',
   zoneawarelbconfig: 'use loadBalancer: { locality: { zoneAware: … } }',
-  failoverpriority: 'write priority in the endpoints',
   warmup: 'use slowStart: { window: 60s }',
   warmupdurationsecs: 'use slowStart: { window: 60s }',
   slowstartconfig: 'use slowStart: { window: 60s }',

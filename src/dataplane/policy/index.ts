@@ -32,6 +32,7 @@ export {
   type RetryPolicy,
 } from './retry.ts';
 export { sessionCookie, sessionEndpoint } from './session-cookie.ts';
+export { headerEndpoint, sessionHeader } from './session-header.ts';
 export {
   attemptTimeoutMs,
   callerTimeouts,

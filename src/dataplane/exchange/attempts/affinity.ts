@@ -1,9 +1,17 @@
-/** What a request has to say to the choice of its endpoint, and the cookie by which its client keeps that. */
+/** What a request has to say to the choice of its endpoint, and the cookie or header by which its client keeps that. */
 import type { SessionPersistenceConfig } from '../../../config/index.ts';
 import type { RequestHead, ResponseHead } from '../../../message/index.ts';
 import { H } from '../../../message/index.ts';
 import type { RequestRecord } from '../../../telemetry/index.ts';
-import { affinityCookie, cookieOf, hashKeyOf, sessionCookie, sessionEndpoint } from '../../policy/index.ts';
+import {
+  affinityCookie,
+  cookieOf,
+  hashKeyOf,
+  headerEndpoint,
+  sessionCookie,
+  sessionEndpoint,
+  sessionHeader,
+} from '../../policy/index.ts';
 import type { Preference, UpstreamService } from '../../upstream/index.ts';
 import type { ExchangeContext } from '../context.ts';
 
@@ -29,11 +37,13 @@ export class Affinity implements Preference {
     this.persistence = persistence;
   }
 
-  /** Gives a client its cookie, if it has none or `endpoint`, which answers, is another; `head` is changed in place. */
+  /** Tells a client of its endpoint, if it knows of none or `endpoint`, which answers, is another; `head` is changed in place. */
   tell({ headers }: ResponseHead, endpoint: string, wallMs: number): void {
-    if (this.cookie !== '') headers.append('set-cookie', this.cookie);
-    if (this.persistence !== null && endpoint !== this.session)
-      headers.append('set-cookie', sessionCookie(this.persistence, endpoint, wallMs));
+    const { cookie, persistence } = this;
+    if (cookie !== '') headers.append('set-cookie', cookie);
+    if (persistence === null || endpoint === this.session) return;
+    if (persistence.type === 'header') headers.set(persistence.sessionName, sessionHeader(endpoint));
+    else headers.append('set-cookie', sessionCookie(persistence, endpoint, wallMs));
   }
 }
 
@@ -48,8 +58,7 @@ export function affinityOf(
   const { consistentHash } = config.loadBalancer;
   const { sessionPersistence } = config;
   if (sessionPersistence !== null) {
-    const cookie = cookieOf(head.headers.getAll(H.cookie) ?? '', sessionPersistence.sessionName);
-    const session = cookie === null ? '' : sessionEndpoint(cookie, clock.wallMs());
+    const session = sessionOf(sessionPersistence, head, clock.wallMs());
     return new Affinity(null, '', subset, session, sessionPersistence);
   }
   if (consistentHash === null) return subset === '' ? null : new Affinity(null, '', subset, '', null);
@@ -59,6 +68,17 @@ export function affinityOf(
     return new Affinity(key, '', subset, '', null);
   const made = newKey(random);
   return new Affinity(made, affinityCookie(source, made), subset, '', null);
+}
+
+/** Address of the endpoint that the client was told; empty: none, or it is told no more. */
+function sessionOf(
+  { type, sessionName }: SessionPersistenceConfig,
+  { headers }: RequestHead,
+  wallMs: number,
+): string {
+  if (type === 'header') return headerEndpoint(headers.get(sessionName) ?? '');
+  const cookie = cookieOf(headers.getAll(H.cookie) ?? '', sessionName);
+  return cookie === null ? '' : sessionEndpoint(cookie, wallMs);
 }
 
 /** 16 hexadecimal digits. */
