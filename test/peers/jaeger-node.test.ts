@@ -79,11 +79,12 @@ workers: 2
       await Promise.all(load);
     }
     const dropped = metric(await metrics(), 'outboard_spans_dropped_total');
+    const exported = async (): Promise<number> => metric(await metrics(), 'outboard_spans_exported_total');
+    const before = await exported();
     child = await startJaeger(jaeger.path as string, ports);
     await eventually('spans are accepted again', async () => {
-      const before = metric(await metrics(), 'outboard_spans_exported_total');
       await call();
-      return metric(await metrics(), 'outboard_spans_exported_total') > before;
+      return (await exported()) > before;
     });
     await traced();
     agent.destroy();
