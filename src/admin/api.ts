@@ -160,7 +160,7 @@ export interface CallerView {
   readonly address: string;
   readonly connections: number;
   readonly requests: number;
-  /** Of answers that it has not read. */
+  /** Of answers that it has not read, of uploads that endpoints have not taken, and kept for retries. */
   readonly bufferedBytes: number;
   /** Until when new connections are refused for its offences; null: they are not. */
   readonly penaltyUntil: string | null;
